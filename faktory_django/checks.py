@@ -1,0 +1,76 @@
+"""System checks: settings and the database's kind. A wrong setting stops `manage.py check`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from faktory_django import settings
+from faktory_django.errors import InvalidOption
+
+
+@register(Tags.compatibility)
+def check_settings(**_kwargs: Any) -> list[CheckMessage]:
+    """Read the settings, find the middleware, look at the database's alias and kind."""
+    try:
+        ours = settings.get()
+    except InvalidOption as wrong:
+        return [Error(str(wrong), id="faktory_django.E001")]
+    found: list[CheckMessage] = []
+    for path in (*ours.push_middleware, *ours.perform_middleware):
+        try:
+            import_string(path)
+        except ImportError as wrong:
+            found.append(Error(f"middleware {path!r}: {wrong}", id="faktory_django.E002"))
+    if ours.database not in connections:
+        found.append(
+            Error(
+                f"settings.FAKTORY['DATABASE'] is {ours.database!r}, which is not in DATABASES",
+                id="faktory_django.E003",
+            )
+        )
+    elif connections[ours.database].vendor != "postgresql":
+        vendor = connections[ours.database].vendor
+        found.append(
+            Error(
+                f"database {ours.database!r} must be PostgreSQL, it is {vendor}",
+                hint="set settings.FAKTORY['DATABASE'] to the alias of a PostgreSQL database",
+                id="faktory_django.E004",
+            )
+        )
+    if ours.fast_acks:
+        found.append(
+            Warning(
+                "FAST_ACKS is on: a crash of the database server may run again what was "
+                "acknowledged in its last 0.6 s",
+                id="faktory_django.W001",
+            )
+        )
+    return found
+
+
+@register(Tags.database)
+def check_version(*, databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
+    """Look at the server's version (only when databases are checked)."""
+    try:
+        ours = settings.get()
+    except InvalidOption:  # E001 says it
+        return []
+    if not databases or ours.database not in databases:
+        return []
+    connection = connections[ours.database]
+    if connection.vendor != "postgresql":
+        return []
+    connection.ensure_connection()
+    version: int = connection.pg_version  # type: ignore[attr-defined]
+    if version < 150_000:
+        return [
+            Error(
+                f"PostgreSQL 15 or newer is needed, {ours.database!r} is {version}",
+                id="faktory_django.E005",
+            )
+        ]
+    return []

@@ -1,0 +1,1 @@
+"""What can happen to a job: one verb, one file, one transaction, its SQL beside it."""

@@ -1,0 +1,112 @@
+"""Beat: worker processes say that they live; an operator's wish comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from .connection import execute
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+REGISTER: Final = """
+INSERT INTO faktory_django_process AS p (wid, hostname, pid, labels, queues, version, concurrency,
+    state, started_at, beat_at)
+VALUES (%(wid)s, %(hostname)s, %(pid)s, %(labels)b::text[], %(queues)b::text[], %(version)s,
+    %(concurrency)s, 'running', clock_timestamp(), clock_timestamp())
+ON CONFLICT (wid) DO UPDATE SET beat_at = excluded.beat_at
+"""
+# One narrow, in-page update for each process; leases are not updated.
+BEAT: Final = """
+UPDATE faktory_django_process p
+SET beat_at = clock_timestamp(), rss_kb = b.rss_kb, running = b.running
+FROM unnest(%(wids)b::text[], %(rss_kbs)b::bigint[], %(runnings)b::text[])
+    AS b(wid, rss_kb, running)
+WHERE p.wid = b.wid
+RETURNING p.wid, p.state, extract(epoch FROM p.beat_at)::float8
+"""
+SET_STATE: Final = """
+UPDATE faktory_django_process p
+SET state = %(state)s
+WHERE p.wid = ANY(%(wids)b::text[])
+AND array_position(ARRAY['running', 'quiet', 'terminate'], p.state)
+    < array_position(ARRAY['running', 'quiet', 'terminate'], %(state)s)
+RETURNING p.wid
+"""
+STOP_WAITING: Final = "DELETE FROM faktory_django_waiter WHERE wid = %(wid)s"
+LEAVE: Final = """
+WITH idle AS (
+    DELETE FROM faktory_django_waiter WHERE wid = %(wid)s
+)
+DELETE FROM faktory_django_process WHERE wid = %(wid)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInfo:
+    """What a worker process says of itself."""
+
+    wid: str
+    hostname: str
+    pid: int
+    version: str
+    concurrency: int
+    queues: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How a process is: its memory, and [job id, start in Unix seconds] of its busy slots."""
+
+    wid: str
+    rss_kb: int
+    running: str = field(default="[]")
+
+
+def register(connection: BaseDatabaseWrapper, info: ProcessInfo) -> None:
+    """Make a process known; it has to beat from now on."""
+    params = {
+        "wid": info.wid,
+        "hostname": info.hostname,
+        "pid": info.pid,
+        "labels": list(info.labels),
+        "queues": list(info.queues),
+        "version": info.version,
+        "concurrency": info.concurrency,
+    }
+    execute(connection, REGISTER, params)
+
+
+def beat(
+    connection: BaseDatabaseWrapper, pulses: Sequence[Pulse]
+) -> tuple[dict[str, str], float | None]:
+    """Mark processes alive; return the state wished for each, and the time in Unix seconds.
+
+    A process that is missing from the result is unknown; without any there is no time.
+    """
+    params = {
+        "wids": [p.wid for p in pulses],
+        "rss_kbs": [p.rss_kb for p in pulses],
+        "runnings": [p.running for p in pulses],
+    }
+    rows = execute(connection, BEAT, params)
+    return {wid: state for wid, state, _ in rows}, rows[0][2] if rows else None
+
+
+def set_state(connection: BaseDatabaseWrapper, wids: Sequence[str], state: str) -> int:
+    """Ask processes to be "quiet" or to "terminate"; it only goes forward. Return how many."""
+    return len(execute(connection, SET_STATE, {"wids": list(wids), "state": state}))
+
+
+def stop_waiting(connection: BaseDatabaseWrapper, wid: str) -> None:
+    """Take a process that wants no more jobs off the list of those to wake."""
+    execute(connection, STOP_WAITING, {"wid": wid})
+
+
+def leave(connection: BaseDatabaseWrapper, wid: str) -> None:
+    """Forget a process that has ended."""
+    execute(connection, LEAVE, {"wid": wid})

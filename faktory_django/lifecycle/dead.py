@@ -1,0 +1,90 @@
+"""Dead: jobs kept for a person to look at, for 180 days or the newest N; and their hooks."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from faktory_django import payload, registry
+
+from .connection import execute
+from .push import Push, push
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+class Died(Protocol):
+    """What the hook needs of a job that died."""
+
+    @property
+    def queue(self) -> str: ...
+    @property
+    def jobtype(self) -> str: ...
+    @property
+    def body(self) -> str: ...
+    @property
+    def failure(self) -> str | None: ...
+
+
+class Buried(NamedTuple):
+    """A job that another statement than a failure moved to the dead."""
+
+    queue: str
+    jobtype: str
+    body: str
+    failure: str | None
+
+
+def push_on_dead(connection: BaseDatabaseWrapper, died: Iterable[Died]) -> None:
+    """Push the on_dead job of each job that has one, in the transaction that buried it.
+
+    A job of its own: it is not lost with the process, and is retried like any other.
+    """
+    pushes = []
+    for job in died:
+        definition = registry.find(job.jobtype)
+        if definition is not None and definition.on_dead is not None:
+            whole = payload.with_failure(job.body, job.failure)
+            args = f"[{json.dumps(job.jobtype, ensure_ascii=False)},{whole}]"
+            jid = secrets.token_hex(12)
+            body = payload.canonical(registry.ON_DEAD, jid, args, queue=job.queue, retry=25)
+            pushes.append(Push(job.queue, jid, registry.ON_DEAD, body))
+    push(pushes, using=connection.alias)
+
+
+# The oldest go first, a bounded number at a time.
+PURGE: Final = """
+WITH newest AS (
+    SELECT died_at, id
+    FROM faktory_django_deadjob
+    ORDER BY died_at DESC, id DESC
+    OFFSET %(max_jobs)s
+    LIMIT 1
+), old AS MATERIALIZED (
+    SELECT id
+    FROM faktory_django_deadjob d
+    WHERE d.died_at < clock_timestamp() - %(max_days)s * interval '1 day'
+    OR (d.died_at, d.id) <= (SELECT died_at, id FROM newest)
+    ORDER BY d.died_at, d.id
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), purged AS (
+    DELETE FROM faktory_django_deadjob d
+    WHERE d.id = ANY(ARRAY(SELECT id FROM old))
+    RETURNING 1
+)
+SELECT count(*)
+FROM purged
+"""
+
+
+def purge(
+    connection: BaseDatabaseWrapper, *, max_days: int, max_jobs: int, limit: int = 1_000
+) -> int:
+    """Delete dead jobs older than max_days, and all but the newest max_jobs; return how many."""
+    params = {"max_days": max_days, "max_jobs": max_jobs, "limit": limit}
+    return int(execute(connection, PURGE, params)[0][0])

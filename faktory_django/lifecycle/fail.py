@@ -1,0 +1,145 @@
+"""Fail: a run did not succeed; the job moves to the retries, the dead or the scheduled, or goes.
+
+One statement for all that a worker has to say; the standing lease is the fence, as for ack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from django.db import transaction
+
+from .connection import execute
+from .dead import push_on_dead
+from .push import RFC3339
+from .retry import Fate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from .retry import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """One job, the lease that names it, and what becomes of it; a snooze does not count."""
+
+    id: int
+    lease: int
+    verdict: Verdict
+    counts: bool = True
+
+
+class Moved(NamedTuple):
+    """A job that was moved; failure is the whole hash now."""
+
+    id: int
+    fate: str
+    queue: str
+    jobtype: str
+    body: str
+    failure: str | None
+
+
+FAIL: Final = f"""
+WITH given AS MATERIALIZED (
+    SELECT *
+    FROM unnest(
+        %(ids)b::bigint[], %(leases)b::bigint[], %(fates)b::text[], %(failures)b::text[],
+        %(failed_ats)b::text[], %(delays)b::float8[], %(counts)b::boolean[]
+    ) AS g(id, lease, fate, failure, failed_at, delay, counts)
+), batches AS MATERIALIZED (
+    SELECT l.id, l.ids
+    FROM faktory_django_lease l
+    WHERE l.id = ANY(%(leases)b::bigint[]) AND l.expires_at IS NULL
+    ORDER BY l.id
+    FOR KEY SHARE
+), singles AS MATERIALIZED (
+    -- these go with their job: two who hold KEY SHARE and then delete would deadlock
+    SELECT l.id, l.ids
+    FROM faktory_django_lease l
+    WHERE l.id = ANY(%(leases)b::bigint[]) AND l.expires_at IS NOT NULL
+    ORDER BY l.id
+    FOR UPDATE
+), held AS MATERIALIZED (
+    SELECT id, ids FROM batches
+    UNION ALL
+    SELECT id, ids FROM singles
+), moment AS MATERIALIZED (
+    SELECT clock_timestamp() AS at
+), ended AS MATERIALIZED (
+    DELETE FROM faktory_django_job j
+    USING given g
+    JOIN held h ON h.id = g.lease AND g.id = ANY(h.ids)
+    CROSS JOIN moment m
+    WHERE j.id = g.id AND j.id = ANY(%(ids)b::bigint[])
+    RETURNING j.id, j.queue, j.priority, j.jid, j.jobtype, j.enqueued_at, j.reserve_for, j.body,
+        j.failure AS before, g.fate, g.counts, m.at + g.delay * interval '1 s' AS due_at, m.at,
+        -- the times of a failure are the database's
+        CASE WHEN g.failure <> '' THEN
+            '{{"failed_at":"' || coalesce(g.failed_at, {RFC3339.format("m.at")}) || '",'
+            || coalesce('"next_at":"' || {RFC3339.format("(m.at + g.delay * interval '1 s')")}
+                || '",', '')
+            || g.failure
+        END AS failure
+), retried AS (
+    INSERT INTO faktory_django_retryjob
+        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, due_at)
+    SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, due_at
+    FROM ended
+    WHERE fate = 'retry'
+), died AS (
+    INSERT INTO faktory_django_deadjob
+        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, died_at)
+    SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, at
+    FROM ended
+    WHERE fate = 'dead'
+), snoozed AS (
+    INSERT INTO faktory_django_scheduledjob
+        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, due_at)
+    SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body, before, due_at
+    FROM ended
+    WHERE fate = 'snooze'
+), spent AS (
+    DELETE FROM faktory_django_lease l
+    WHERE l.id = ANY(ARRAY(SELECT id FROM singles))
+), counted AS (
+    INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, failed, discarded)
+    SELECT date_trunc('minute', at), queue, jobtype,
+        count(*) FILTER (WHERE counts), count(*) FILTER (WHERE NOT counts)
+    FROM ended
+    WHERE fate <> 'snooze'
+    GROUP BY at, queue, jobtype
+)
+SELECT id, fate, queue, jobtype, body, coalesce(failure, before)
+FROM ended
+"""
+
+
+def fail(connection: BaseDatabaseWrapper, failings: Sequence[Failing]) -> list[Moved]:
+    """Move jobs whose run did not succeed; return those whose lease stood.
+
+    A job that is missing from the result was lost: another process holds it, or it has ended.
+    The on_dead jobs of those that died are pushed in the same transaction.
+    """
+    with transaction.atomic(using=connection.alias, savepoint=False):
+        params = dict(zip(_NAMES, _columns(failings), strict=True))
+        moved = [Moved(*row) for row in execute(connection, FAIL, params)]
+        push_on_dead(connection, [m for m in moved if m.fate == Fate.DEAD])
+    return moved
+
+
+_NAMES: Final = ("ids", "leases", "fates", "failures", "failed_ats", "delays", "counts")
+
+
+def _columns(failings: Sequence[Failing]) -> Iterator[list[Any]]:
+    yield [f.id for f in failings]
+    yield [f.lease for f in failings]
+    yield [f.verdict.fate.value for f in failings]
+    yield [f.verdict.failure for f in failings]
+    yield [f.verdict.failed_at for f in failings]
+    yield [f.verdict.delay_seconds for f in failings]
+    yield [f.counts for f in failings]

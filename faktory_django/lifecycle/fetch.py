@@ -1,0 +1,105 @@
+"""Fetch: a consumer takes jobs out of its queues under a lease."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from faktory_django import settings
+
+from .ack import LeaseAck, ack_params
+from .connection import execute
+from .turn import TURN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+class Claimed(NamedTuple):
+    """A job in the hands of a consumer; enqueued_at is in Unix seconds of the database."""
+
+    id: int
+    lease: int
+    queue: str
+    rank: int
+    pos: int
+    crashes: int
+    enqueued_at: float
+    failure: str | None
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a turn brought.
+
+    lost are the leases that did not end all their jobs; lease is set when one was made, even
+    for entries whose jobs were discarded meanwhile; moment is in Unix seconds of the database;
+    swept: it looked from the beginning, so what it did not find was not there.
+    """
+
+    jobs: list[Claimed]
+    lost: list[LeaseAck]
+    lease: int | None
+    moment: float
+    swept: bool
+
+
+@dataclass(slots=True)
+class Consumer:
+    """One consumer's place in the lanes of its queues.
+
+    `listens` makes it wakeable: it is registered while it has room and finds nothing.
+    """
+
+    wid: str
+    listens: bool = False
+    each: bool = False
+    waiting: bool = False
+    clock: Callable[[], float] = time.monotonic
+    watermarks: dict[tuple[str, int], int] = field(default_factory=dict)
+    next_sweep: float = 0.0
+
+    def turn(
+        self,
+        connection: BaseDatabaseWrapper,
+        queues: Sequence[str],
+        wanted: int,
+        acks: Sequence[LeaseAck] = (),
+    ) -> Turn:
+        """End what acks names, then claim up to wanted jobs of queues, the first one first.
+
+        A result shorter than wanted does not mean that the queues are empty.
+        """
+        rows = execute(connection, TURN, self._params(queues, wanted, acks))
+        counts, moment, sweep_ms, registered = rows[-1][9:]
+        jobs = [Claimed(*row[:9]) for row in rows[:-1]]
+        for job in jobs:
+            # the last of a lane stays; what a sweep finds sets the watermark back to it
+            self.watermarks[job.queue, job.rank] = job.pos
+        if sweep_ms is not None:
+            self.next_sweep = self.clock() + 9 * sweep_ms / 1000
+        if self.listens:
+            self.waiting = registered
+        lost = [ack for ack, n in zip(acks, counts, strict=True) if n != len(ack.ids)]
+        return Turn(jobs, lost, rows[-1][1], moment, swept=sweep_ms is not None)
+
+    def _params(
+        self, queues: Sequence[str], wanted: int, acks: Sequence[LeaseAck]
+    ) -> dict[str, Any]:
+        return ack_params(acks) | {
+            "holder": self.wid,
+            "wanted": wanted,
+            "queues": list(queues),
+            "lane_queues": [queue for queue, _ in self.watermarks],
+            "lane_ranks": [rank for _, rank in self.watermarks],
+            "lane_afters": list(self.watermarks.values()),
+            # sweeping takes a tenth of the time at most: dead entries make it dear
+            "sweep": self.clock() >= self.next_sweep,
+            "waiting": self.waiting or not self.listens,
+            "fast": settings.get().fast_acks,
+            "each": self.each,
+        }

@@ -1,0 +1,234 @@
+"""Push: a job enters its queue, or the scheduled set. It belongs to the caller's transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+
+from faktory_django import settings
+
+from .connection import database, execute
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+# Times as the protocol writes them (RFC 3339, UTC).
+RFC3339: Final = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+
+# What the server knows stands in front of the body: created_at here, enqueued_at and failure
+# when the job is handed out. A body that brings its own created_at brings it first.
+PUSH_FUNCTION: Final = f"""
+CREATE OR REPLACE FUNCTION faktory_django_push_v1(
+    queues text[], priorities smallint[], jids text[], jobtypes text[],
+    reserve_fors int[], bodies text[], wake boolean
+)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    moment timestamptz := clock_timestamp();
+    stamp text := '{{"created_at":"' || {RFC3339.format("moment")} || '",';
+BEGIN
+    -- ranks other than 0 are listed for the claim; no lock, so duplicates may appear
+    IF 0 <> ANY(priorities) THEN
+        INSERT INTO faktory_django_level (queue, rank)
+        SELECT DISTINCT p.queue, 2 * p.priority
+        FROM unnest(queues, priorities) AS p(queue, priority)
+        WHERE p.priority <> 0 AND NOT EXISTS (
+            SELECT FROM faktory_django_level v WHERE v.queue = p.queue AND v.rank = 2 * p.priority
+        );
+    END IF;
+    WITH pushed AS (
+        INSERT INTO faktory_django_job
+            (queue, priority, jid, jobtype, enqueued_at, reserve_for, body)
+        SELECT p.queue, p.priority, p.jid, p.jobtype, moment, p.reserve_for,
+            CASE WHEN p.body ^@ '{{"created_at":' THEN p.body
+            ELSE stamp || substr(p.body, 2) END
+        FROM unnest(queues, priorities, jids, jobtypes, reserve_fors, bodies)
+            AS p(queue, priority, jid, jobtype, reserve_for, body)
+        RETURNING id, queue, priority, jobtype
+    ), counted AS (
+        INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, pushed)
+        SELECT date_trunc('minute', moment), queue, jobtype, count(*)
+        FROM pushed
+        GROUP BY queue, jobtype
+    )
+    INSERT INTO faktory_django_ready (queue, rank, pos, job_id)
+    SELECT queue, 2 * priority, id, id
+    FROM pushed;
+    IF wake THEN
+        PERFORM faktory_django_wake_v1(queues, cardinality(queues));
+    END IF;
+END
+$$
+"""
+
+# A time that has come by the database's clock means now; the payload keeps its "at".
+SCHEDULE_FUNCTION: Final = f"""
+CREATE OR REPLACE FUNCTION faktory_django_schedule_v1(
+    queues text[], priorities smallint[], jids text[], jobtypes text[],
+    reserve_fors int[], bodies text[], ats timestamptz[], delays float8[], wake boolean
+)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    moment timestamptz := clock_timestamp();
+    stamp text := '{{"created_at":"' || {RFC3339.format("moment")} || '",';
+    due record;
+BEGIN
+    WITH given AS MATERIALIZED (
+        SELECT p.*, coalesce(p.at, moment + p.delay * interval '1 s', moment) AS due_at,
+            CASE WHEN p.body ^@ '{{"created_at":' THEN p.body
+            ELSE stamp || substr(p.body, 2) END AS stamped
+        FROM unnest(queues, priorities, jids, jobtypes, reserve_fors, bodies, ats, delays)
+            WITH ORDINALITY
+            AS p(queue, priority, jid, jobtype, reserve_for, body, at, delay, place)
+    ), complete AS MATERIALIZED (
+        SELECT queue, priority, jid, jobtype, reserve_for, due_at, place,
+            CASE WHEN delay IS NULL THEN stamped
+            ELSE overlay(
+                stamped PLACING ',"at":"' || {RFC3339.format("due_at")} || '",'
+                FROM strpos(stamped, '",') + 1 FOR 1
+            ) END AS body
+        FROM given
+    ), scheduled AS (
+        INSERT INTO faktory_django_scheduledjob
+            (queue, priority, jid, jobtype, reserve_for, body, due_at)
+        SELECT queue, priority, jid, jobtype, reserve_for, body, due_at
+        FROM complete
+        WHERE due_at > moment
+        ORDER BY place
+        RETURNING queue, jobtype
+    ), counted AS (
+        INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, pushed)
+        SELECT date_trunc('minute', moment), queue, jobtype, count(*)
+        FROM scheduled
+        GROUP BY queue, jobtype
+    )
+    SELECT array_agg(queue ORDER BY place) AS queues, array_agg(priority ORDER BY place) AS ranks,
+        array_agg(jid ORDER BY place) AS jids, array_agg(jobtype ORDER BY place) AS jobtypes,
+        array_agg(reserve_for ORDER BY place) AS reserves, array_agg(body ORDER BY place) AS bodies
+    INTO due
+    FROM complete
+    WHERE due_at <= moment;
+    IF due.queues IS NOT NULL THEN
+        PERFORM faktory_django_push_v1(
+            due.queues, due.ranks, due.jids, due.jobtypes, due.reserves, due.bodies, wake);
+    END IF;
+END
+$$
+"""
+
+# For the statements that move jobs from a set into their queues: what follows their CTE `entered`
+# (id, queue, priority of the new job rows).
+READIED: Final = """
+levels AS (
+    INSERT INTO faktory_django_level (queue, rank)
+    SELECT DISTINCT e.queue, 2 * e.priority
+    FROM entered e
+    WHERE e.priority <> 0 AND NOT EXISTS (
+        SELECT FROM faktory_django_level v WHERE v.queue = e.queue AND v.rank = 2 * e.priority
+    )
+), readied AS (
+    INSERT INTO faktory_django_ready (queue, rank, pos, job_id)
+    SELECT queue, 2 * priority, id, id
+    FROM entered
+    RETURNING queue
+), woken AS MATERIALIZED (
+    SELECT faktory_django_wake_v1(array_agg(DISTINCT queue), count(*)::int)
+    FROM readied
+    HAVING count(*) > 0
+)
+"""
+
+PUSH: Final = """
+SELECT faktory_django_push_v1(
+    %b::text[], %b::smallint[], %b::text[], %b::text[], %b::int[], %b::text[], %b)
+"""
+SCHEDULE: Final = """
+SELECT faktory_django_schedule_v1(
+    %b::text[], %b::smallint[], %b::text[], %b::text[], %b::int[], %b::text[],
+    %b::timestamptz[], %b::float8[], %b)
+"""
+WAKE: Final = "SELECT faktory_django_wake_v1(%b::text[], %b::int)"
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A job as the store takes it; reserve_for is in seconds, within 60 to 86400.
+
+    With at (aware) or delay_seconds it is scheduled, by the database's clock.
+    """
+
+    queue: str
+    jid: str
+    jobtype: str
+    body: str
+    priority: int = 0
+    reserve_for: int = 1_800
+    at: datetime | None = None
+    delay_seconds: float | None = None
+
+
+def push(pushes: Sequence[Push], *, using: str | None = None) -> None:
+    """Store jobs: one statement for each thousand (MAX_BULK_ROWS), all in one transaction.
+
+    Inside transaction.atomic() they appear at commit and vanish on rollback.
+    """
+    connection = database(using)
+    rows_at_a_time = settings.get().max_bulk_rows
+    if len(pushes) > rows_at_a_time:
+        with transaction.atomic(using=connection.alias, savepoint=False):
+            for start in range(0, len(pushes), rows_at_a_time):
+                _push(connection, pushes[start : start + rows_at_a_time])
+    elif pushes:
+        _push(connection, pushes)
+
+
+def _push(connection: BaseDatabaseWrapper, pushes: Sequence[Push]) -> None:
+    autocommit = not connection.in_atomic_block
+    columns = _columns(pushes)
+    if all(p.at is None and p.delay_seconds is None for p in pushes):
+        execute(connection, PUSH, [*columns, autocommit])
+    else:
+        times: list[list[Any]] = [[p.at for p in pushes], [p.delay_seconds for p in pushes]]
+        execute(connection, SCHEDULE, [*columns, *times, autocommit])
+    if not autocommit:
+        # A worker that went idle between this statement and the COMMIT would not be told.
+        _wake_after_commit(connection, {p.queue for p in pushes}, len(pushes))
+
+
+def _columns(pushes: Sequence[Push]) -> Iterator[list[Any]]:
+    yield [p.queue for p in pushes]
+    yield [p.priority for p in pushes]
+    yield [p.jid for p in pushes]
+    yield [p.jobtype for p in pushes]
+    yield [p.reserve_for for p in pushes]
+    yield [p.body for p in pushes]
+
+
+@dataclass(slots=True)
+class _Wake:
+    """What one transaction has pushed: told to the waiting workers once, after its commit."""
+
+    connection: BaseDatabaseWrapper
+    queues: set[str]
+    jobs: int = 0
+
+    def __call__(self) -> None:
+        execute(self.connection, WAKE, [sorted(self.queues), self.jobs])
+
+
+def _wake_after_commit(connection: BaseDatabaseWrapper, queues: set[str], jobs: int) -> None:
+    # One that an outer savepoint has promised is kept whenever this push is.
+    inside = set(connection.savepoint_ids)
+    for savepoints, wake, *_ in reversed(connection.run_on_commit):
+        if isinstance(wake, _Wake) and savepoints <= inside:
+            break
+    else:
+        wake = _Wake(connection, set())
+        transaction.on_commit(wake, using=connection.alias, robust=True)
+    wake.queues |= queues
+    wake.jobs += jobs

@@ -1,0 +1,133 @@
+"""Queues: pause, resume, clear, remove, and what they hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from faktory_django.errors import InvalidQueueName
+from faktory_django.settings import check_queue_name
+
+from .connection import database, execute
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+DECLARE: Final = """
+INSERT INTO faktory_django_queue (name)
+SELECT n FROM unnest(%(names)b::text[]) AS n ORDER BY n
+ON CONFLICT (name) DO NOTHING
+"""
+SET_PAUSED: Final = """
+INSERT INTO faktory_django_queue AS q (name, paused)
+SELECT n, %(paused)s FROM unnest(%(names)b::text[]) AS n ORDER BY n
+ON CONFLICT (name) DO UPDATE SET paused = excluded.paused
+WHERE q.paused <> excluded.paused
+RETURNING (SELECT faktory_django_wake_v1(%(names)b::text[], 1000))::text
+"""
+# A bounded number at a time; entries that a claim is taking are left to it.
+CLEAR: Final = """
+WITH entries AS MATERIALIZED (
+    DELETE FROM faktory_django_ready r
+    WHERE r.ctid = ANY(ARRAY(
+        SELECT r.ctid
+        FROM faktory_django_ready r
+        WHERE r.queue = %(queue)s
+        ORDER BY r.queue, r.rank, r.pos
+        LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING r.job_id
+), gone AS (
+    DELETE FROM faktory_django_job j
+    WHERE j.id = ANY(ARRAY(SELECT job_id FROM entries))
+    RETURNING j.queue, j.jobtype
+), counted AS (
+    INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, discarded)
+    SELECT date_trunc('minute', clock_timestamp()), queue, jobtype, count(*)
+    FROM gone
+    GROUP BY queue, jobtype
+)
+SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM gone)
+"""
+FORGET: Final = "DELETE FROM faktory_django_queue WHERE name = %(queue)s"
+
+# The oldest of a lane is the head of the index; lanes are few.
+LATENCY: Final = """
+SELECT q.name, coalesce(max(extract(epoch FROM clock_timestamp() - j.enqueued_at)), 0)::float8
+FROM unnest(%(names)b::text[]) AS q(name)
+LEFT JOIN LATERAL (
+    SELECT 0::smallint AS rank
+    UNION
+    SELECT v.rank FROM faktory_django_level v WHERE v.queue = q.name
+) AS l ON true
+LEFT JOIN LATERAL (
+    SELECT r.job_id
+    FROM faktory_django_ready r
+    WHERE r.queue = q.name AND r.rank = l.rank
+    ORDER BY r.pos
+    LIMIT 1
+) AS head ON true
+LEFT JOIN faktory_django_job j ON j.id = head.job_id
+GROUP BY q.name
+"""
+SIZES: Final = """
+SELECT q.name, (
+    SELECT count(*)
+    FROM (
+        SELECT 1 FROM faktory_django_ready r WHERE r.queue = q.name LIMIT %(cap)s
+    ) AS capped
+)
+FROM unnest(%(names)b::text[]) AS q(name)
+"""
+
+
+def declare(names: Iterable[str], *, using: str | None = None) -> None:
+    """Make queues known. Raises InvalidQueueName."""
+    execute(database(using), DECLARE, {"names": _checked(names)})
+
+
+def pause(*names: str, using: str | None = None) -> None:
+    """Let workers take no more jobs from these queues; pushes go on. Raises InvalidQueueName."""
+    execute(database(using), SET_PAUSED, {"names": _checked(names), "paused": True})
+
+
+def resume(*names: str, using: str | None = None) -> None:
+    """Let workers take jobs from these queues again. Raises InvalidQueueName."""
+    execute(database(using), SET_PAUSED, {"names": _checked(names), "paused": False})
+
+
+def clear(name: str, *, using: str | None = None, limit: int = 1_000) -> int:
+    """Delete all jobs that wait in a queue, not those in work; return how many."""
+    connection = database(using)
+    cleared: int = 0
+    while True:
+        entries, jobs = execute(connection, CLEAR, {"queue": name, "limit": limit})[0]
+        cleared += int(jobs)
+        if entries < limit:
+            return cleared
+
+
+def remove(name: str, *, using: str | None = None) -> int:
+    """Clear a queue, forget its pause and take it off the list; return how many jobs went."""
+    cleared = clear(name, using=using)
+    execute(database(using), FORGET, {"queue": name})
+    return cleared
+
+
+def latencies(names: Sequence[str], *, using: str | None = None) -> dict[str, float]:
+    """Return how many seconds the oldest job of each queue has waited; 0 when it is empty."""
+    found = execute(database(using), LATENCY, {"names": list(names)})
+    return {name: max(seconds, 0.0) for name, seconds in found}
+
+
+def sizes(names: Sequence[str], *, using: str | None = None, cap: int = 10_001) -> dict[str, int]:
+    """Return how many jobs wait in each queue, counted up to cap."""
+    return dict(execute(database(using), SIZES, {"names": list(names), "cap": cap}))
+
+
+def _checked(names: Iterable[str]) -> list[str]:
+    names = sorted(set(names))
+    for name in names:
+        if wrong := check_queue_name(name):
+            raise InvalidQueueName(wrong)
+    return names

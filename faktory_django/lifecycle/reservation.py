@@ -1,0 +1,136 @@
+"""Reservation: handing jobs back, extending a reservation, releasing all that a process holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from faktory_django.errors import ReservationLost
+
+from .connection import database, execute
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+MAX_AHEAD_SECONDS: Final = 86_400
+
+# What returns enters next in line: rank + 1 and a fresh pos, so no watermark lies above it.
+RETURNED: Final = """
+levels AS (
+    INSERT INTO faktory_django_level (queue, rank)
+    SELECT DISTINCT b.queue, 2 * b.priority + 1
+    FROM back b
+    WHERE NOT EXISTS (
+        SELECT FROM faktory_django_level v WHERE v.queue = b.queue AND v.rank = 2 * b.priority + 1
+    )
+), readied AS (
+    INSERT INTO faktory_django_ready (queue, rank, pos, job_id)
+    SELECT queue, 2 * priority + 1, nextval('faktory_django_job_id_seq'), id
+    FROM back
+    ORDER BY id
+    RETURNING queue
+), woken AS MATERIALIZED (
+    SELECT faktory_django_wake_v1(array_agg(DISTINCT queue), count(*)::int)
+    FROM readied
+    HAVING count(*) > 0
+)
+"""
+
+# Taken out of the lease first: a second hand-back, or a reap, cannot make them ready twice.
+HAND_BACK: Final = f"""
+WITH held AS MATERIALIZED (
+    SELECT l.id, ARRAY(SELECT i FROM unnest(l.ids) i WHERE i = ANY(%(ids)b::bigint[])) AS back
+    FROM faktory_django_lease l
+    WHERE l.id = %(lease)s
+    FOR NO KEY UPDATE
+), taken AS (
+    UPDATE faktory_django_lease l
+    SET ids = ARRAY(SELECT i FROM unnest(l.ids) i WHERE i <> ALL(%(ids)b::bigint[]))
+    FROM held h
+    WHERE l.id = h.id
+), back AS MATERIALIZED (
+    SELECT j.id, j.queue, j.priority
+    FROM faktory_django_job j
+    WHERE j.id = ANY(ARRAY(SELECT unnest(h.back) FROM held h))
+), {RETURNED}
+SELECT count(*), (SELECT count(*) FROM woken)
+FROM readied
+"""
+
+RELEASE: Final = f"""
+WITH held AS MATERIALIZED (
+    SELECT l.id, l.ids
+    FROM faktory_django_lease l
+    WHERE l.wid = %(wid)s AND l.expires_at IS NULL
+    ORDER BY l.id
+    FOR UPDATE SKIP LOCKED
+), freed AS (
+    DELETE FROM faktory_django_lease l
+    WHERE l.id = ANY(ARRAY(SELECT id FROM held))
+), back AS MATERIALIZED (
+    SELECT j.id, j.queue, j.priority
+    FROM faktory_django_job j
+    WHERE j.id = ANY(ARRAY(SELECT unnest(ids) FROM held))
+    ORDER BY j.id
+), {RETURNED}
+SELECT count(*), (SELECT count(*) FROM woken)
+FROM readied
+"""
+
+EXTEND: Final = """
+UPDATE faktory_django_lease l
+SET expires_at = greatest(
+    l.expires_at,
+    clock_timestamp() + least(%(seconds)s::float8, %(max_ahead)s) * interval '1 s'
+)
+WHERE l.id = %(lease)s AND l.expires_at > clock_timestamp()
+RETURNING l.expires_at
+"""
+
+
+def hand_back(connection: BaseDatabaseWrapper, lease: int, ids: Sequence[int]) -> int:
+    """Put jobs that were not started back, next in line; return how many the lease still held."""
+    return int(execute(connection, HAND_BACK, {"lease": lease, "ids": sorted(ids)})[0][0])
+
+
+def release(connection: BaseDatabaseWrapper, wid: str) -> int:
+    """Put all that a process holds back, next in line, no attempt used; return how many jobs.
+
+    Only for a process that has ended.
+    """
+    return int(execute(connection, RELEASE, {"wid": wid})[0][0])
+
+
+def extend(lease: int, *, by: timedelta, using: str | None = None) -> None:
+    """Give the holder until now + by; never shortens a reservation, never beyond one day.
+
+    For reservations that end by themselves. Raises ReservationLost when it has ended.
+    """
+    params = {"lease": lease, "seconds": by.total_seconds(), "max_ahead": MAX_AHEAD_SECONDS}
+    if not execute(database(using), EXTEND, params):
+        raise ReservationLost(f"lease {lease} does not stand any more")
+
+
+STRAY: Final = """
+SELECT l.id, l.ids
+FROM faktory_django_lease l
+WHERE l.wid = %(wid)s AND l.expires_at IS NULL AND l.id <> ALL(%(known)b::bigint[])
+"""
+
+
+def return_strays(connection: BaseDatabaseWrapper, wid: str, known: Sequence[int]) -> int:
+    """Put back what a process holds without knowing it: the reply to a claim was lost.
+
+    Only for the thread that claims for wid; known are the leases that it knows.
+    """
+    found = execute(connection, STRAY, {"wid": wid, "known": list(known)})
+    returned = 0
+    for lease, ids in found:
+        returned += hand_back(connection, lease, ids)
+        execute(connection, DROP, {"lease": lease})
+    return returned
+
+
+DROP: Final = "DELETE FROM faktory_django_lease WHERE id = %(lease)s"

@@ -1,0 +1,200 @@
+"""One turn of a worker: ends the jobs that are done and claims the next, in one round trip.
+
+The verbs ack and fetch are its two ends. Rules: docs/explanation/storage.md.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Lock order, here and everywhere: lease, then job rows by id, then ready.
+#
+# Acks come per lease. ends[i]: the rest of the lease is done, deleting it is the fence and says
+# which jobs; else the next counts[i] of ids are, while the lease stands. Counters of a lease are
+# kept only if it ended all that it said, so a job is counted by the process that ended it.
+#
+# The claim walks lanes (queue, rank) in order, each above the caller's watermark, and stops when
+# it has wanted jobs. Below the watermark lie late commits, and the dead index entries that make a
+# look slow. With sweep it looks from 0, also when it would fill up without: a late commit must not
+# wait for the end of a backlog.
+TURN_FUNCTION: Final = """
+CREATE OR REPLACE FUNCTION faktory_django_turn_v1(
+    leases bigint[], ends boolean[], counts int[], ids bigint[],
+    counted_leases int[], counted_queues text[], counted_jobtypes text[], dones int[],
+    waits int[], runs int[], buckets int,
+    holder text, wanted int, queues text[],
+    lane_queues text[], lane_ranks smallint[], lane_afters bigint[],
+    sweep boolean, waiting boolean, fast boolean, each boolean
+)
+RETURNS TABLE (
+    id bigint, lease bigint, queue text, rank smallint, pos bigint, crashes smallint,
+    enqueued float8, failure text, body text, acked int[], moment float8, sweep_ms float8,
+    registered boolean
+)
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+    n int;
+    place int := 0;
+    missing int := wanted;
+    lanes_q text[];
+    lanes_r smallint[];
+    lanes_a bigint[];
+    got bigint[] := '{}';
+    got_q text[] := '{}';
+    got_r smallint[] := '{}';
+    got_p bigint[] := '{}';
+    entries tid[];
+    some_ids bigint[];
+    some_pos bigint[];
+    lease_id bigint;
+    counted int[] := '{}';
+    started timestamptz;
+BEGIN
+    -- A lost claim is only fetched again, so a claim alone need not wait for the disk.
+    IF fast OR cardinality(leases) = 0 THEN
+        PERFORM set_config('synchronous_commit', 'off', true);
+    END IF;
+
+    FOR i IN 1 .. cardinality(leases) LOOP
+        IF ends[i] THEN
+            WITH ended AS (
+                DELETE FROM faktory_django_lease l WHERE l.id = leases[i] RETURNING l.ids
+            )
+            DELETE FROM faktory_django_job j
+            WHERE j.id = ANY(ARRAY(SELECT unnest(e.ids) FROM ended e));
+        ELSE
+            DELETE FROM faktory_django_job j
+            WHERE j.id = ANY(ids[place + 1 : place + counts[i]])
+            AND EXISTS (
+                SELECT FROM faktory_django_lease l WHERE l.id = leases[i] FOR KEY SHARE
+            );
+        END IF;
+        GET DIAGNOSTICS n = ROW_COUNT;
+        counted := counted || n;
+        IF NOT ends[i] THEN
+            place := place + counts[i];
+        END IF;
+    END LOOP;
+    IF cardinality(counted_leases) > 0 THEN
+        INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, done, waits, runs)
+        SELECT date_trunc('minute', clock_timestamp()), c.queue, c.jobtype, c.done,
+            waits[(c.nr - 1) * buckets + 1 : c.nr * buckets],
+            runs[(c.nr - 1) * buckets + 1 : c.nr * buckets]
+        FROM unnest(counted_leases, counted_queues, counted_jobtypes, dones)
+            WITH ORDINALITY AS c(lease, queue, jobtype, done, nr)
+        WHERE counted[c.lease] = counts[c.lease];
+    END IF;
+
+    registered := waiting;
+    IF wanted > 0 THEN
+        SELECT array_agg(q.queue ORDER BY q.nr, l.rank DESC),
+            array_agg(l.rank ORDER BY q.nr, l.rank DESC),
+            array_agg(coalesce(w.after, 0) ORDER BY q.nr, l.rank DESC)
+        INTO lanes_q, lanes_r, lanes_a
+        FROM unnest(queues) WITH ORDINALITY AS q(queue, nr)
+        CROSS JOIN LATERAL (
+            SELECT 0::smallint AS rank
+            UNION
+            SELECT v.rank FROM faktory_django_level v WHERE v.queue = q.queue
+        ) AS l
+        LEFT JOIN unnest(lane_queues, lane_ranks, lane_afters) AS w(queue, rank, after)
+            ON w.queue = q.queue AND w.rank = l.rank
+        WHERE NOT EXISTS (
+            SELECT FROM faktory_django_queue p WHERE p.name = q.queue AND p.paused
+        );
+        started := clock_timestamp();
+        FOR i IN 1 .. coalesce(cardinality(lanes_q), 0) LOOP
+            -- ARRAY(...) so that LIMIT and SKIP LOCKED are evaluated once
+            entries := ARRAY(
+                SELECT r.ctid
+                FROM faktory_django_ready r
+                WHERE r.queue = lanes_q[i] AND r.rank = lanes_r[i]
+                AND r.pos > CASE WHEN sweep THEN 0 ELSE lanes_a[i] END
+                ORDER BY r.pos
+                LIMIT missing
+                FOR UPDATE SKIP LOCKED
+            );
+            IF cardinality(entries) > 0 THEN
+                WITH taken AS (
+                    DELETE FROM faktory_django_ready r
+                    WHERE r.ctid = ANY(entries)
+                    RETURNING r.job_id, r.pos
+                )
+                SELECT array_agg(t.job_id ORDER BY t.pos), array_agg(t.pos ORDER BY t.pos)
+                INTO some_ids, some_pos
+                FROM taken t;
+                n := cardinality(some_ids);
+                got := got || some_ids;
+                got_p := got_p || some_pos;
+                got_q := got_q || array_fill(lanes_q[i], ARRAY[n]);
+                got_r := got_r || array_fill(lanes_r[i], ARRAY[n]);
+                missing := missing - n;
+                EXIT WHEN missing <= 0;
+            END IF;
+        END LOOP;
+        IF sweep THEN
+            sweep_ms := 1000 * extract(epoch FROM clock_timestamp() - started);
+        END IF;
+
+        -- Registered while it has room and finds nothing; then it claims once more and waits.
+        IF missing > 0 AND NOT waiting THEN
+            INSERT INTO faktory_django_waiter AS w (wid, queues) VALUES (holder, queues)
+            ON CONFLICT (wid) DO UPDATE SET queues = excluded.queues;
+            registered := true;
+        ELSIF missing <= 0 AND waiting THEN
+            DELETE FROM faktory_django_waiter w WHERE w.wid = holder;
+            registered := false;
+        END IF;
+
+        IF cardinality(got) > 0 AND each THEN
+            -- the wire: one job a lease, which ends by itself and is found by its jid
+            RETURN QUERY
+            WITH leased AS (
+                INSERT INTO faktory_django_lease AS l (wid, claimed_at, expires_at, ids, jid)
+                SELECT holder, clock_timestamp(),
+                    clock_timestamp() + j.reserve_for * interval '1 s', ARRAY[j.id], j.jid
+                FROM faktory_django_job j
+                WHERE j.id = ANY(got)
+                ORDER BY j.id
+                RETURNING l.id, l.ids[1] AS job_id
+            )
+            SELECT j.id, l.id, g.queue, g.rank, g.pos, j.crashes,
+                extract(epoch FROM j.enqueued_at)::float8, j.failure, j.body,
+                NULL::int[], NULL::float8, NULL::float8, NULL::boolean
+            FROM unnest(got, got_q, got_r, got_p) WITH ORDINALITY AS g(id, queue, rank, pos, nr)
+            JOIN leased l ON l.job_id = g.id
+            JOIN faktory_django_job j ON j.id = g.id
+            ORDER BY g.nr;
+        ELSIF cardinality(got) > 0 THEN
+            INSERT INTO faktory_django_lease AS l (wid, claimed_at, ids)
+            VALUES (holder, clock_timestamp(), got)
+            RETURNING l.id INTO lease_id;
+            -- an entry without a job row is one whose job was discarded
+            RETURN QUERY
+            SELECT j.id, lease_id, g.queue, g.rank, g.pos, j.crashes,
+                extract(epoch FROM j.enqueued_at)::float8, j.failure, j.body,
+                NULL::int[], NULL::float8, NULL::float8, NULL::boolean
+            FROM unnest(got, got_q, got_r, got_p) WITH ORDINALITY AS g(id, queue, rank, pos, nr)
+            JOIN faktory_django_job j ON j.id = g.id
+            ORDER BY g.nr;
+        END IF;
+    END IF;
+    id := NULL;
+    lease := lease_id;
+    acked := counted;
+    moment := extract(epoch FROM clock_timestamp());
+    RETURN NEXT;
+END
+$$
+"""
+
+TURN: Final = """
+SELECT * FROM faktory_django_turn_v1(
+    %(leases)b::bigint[], %(ends)b::boolean[], %(counts)b::int[], %(ids)b::bigint[],
+    %(counted_leases)b::int[], %(counted_queues)b::text[], %(counted_jobtypes)b::text[],
+    %(dones)b::int[], %(waits)b::int[], %(runs)b::int[], %(buckets)b::int,
+    %(holder)b::text, %(wanted)b::int, %(queues)b::text[],
+    %(lane_queues)b::text[], %(lane_ranks)b::smallint[], %(lane_afters)b::bigint[],
+    %(sweep)b, %(waiting)b, %(fast)b, %(each)b)
+"""

@@ -1,0 +1,124 @@
+"""Maintenance: what happens on a clock. A table of chores and their seconds.
+
+Any number of processes may do them at a time: each statement skips what another one has locked.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from django.db import InterfaceError, OperationalError
+
+from faktory_django import settings
+from faktory_django.lifecycle import dead, reap, stats
+from faktory_django.lifecycle.due import Promoter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Chore:
+    """Something to do every so many seconds; run returns in how many seconds to come again."""
+
+    name: str
+    every_seconds: float
+    run: Callable[[BaseDatabaseWrapper], float | None]
+    next_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Maintenance:
+    """The chores of one process, and what they remember."""
+
+    promoter: Promoter = field(default_factory=Promoter)
+    chores: list[Chore] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Make the table."""
+        self.chores = [
+            Chore("due", 1.0, self.promote_due),
+            Chore("reap", 5.0, self.reap),
+            Chore("fold", 5.0, self.fold),
+            Chore("trim", 60.0, self.trim),
+        ]
+
+    def tick(self, connection: BaseDatabaseWrapper) -> None:
+        """Do what is due. A chore that fails is logged and comes again.
+
+        Raises OperationalError or InterfaceError when the database has gone.
+        """
+        for chore in self.chores:
+            if time.monotonic() >= chore.next_at:
+                chore.next_at = time.monotonic() + chore.every_seconds
+                self._do(chore, connection)
+
+    def postpone_reaping(self, seconds: float) -> None:
+        """Reap nobody for some seconds: after an outage others need time to beat again."""
+        for chore in self.chores:
+            if chore.name == "reap":
+                chore.next_at = time.monotonic() + seconds
+
+    def next_at(self) -> float:
+        """Return when the next chore is due, by the monotonic clock."""
+        return min(chore.next_at for chore in self.chores)
+
+    def _do(self, chore: Chore, connection: BaseDatabaseWrapper) -> None:
+        try:
+            again = chore.run(connection)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            logger.exception("the chore %s failed", chore.name)
+            return
+        if again is not None:
+            chore.next_at = time.monotonic() + max(0.0, min(again, chore.every_seconds))
+
+    def promote_due(self, connection: BaseDatabaseWrapper) -> float | None:
+        """Move what is due into its queue; come again when the next is, at most a second on."""
+        limit = settings.get().due_batch
+        scheduled, retry = self.promoter.next_due(connection)
+        moved = 0
+        if scheduled is not None and scheduled <= 0:
+            moved += self.promoter.promote_scheduled(connection, limit)
+        if retry is not None and retry <= 0:
+            moved += self.promoter.promote_retries(connection, limit)
+        if moved:
+            return 0.0
+        soon = [seconds for seconds in (scheduled, retry) if seconds is not None and seconds > 0]
+        return min(soon) + 0.001 if soon else None
+
+    def reap(self, connection: BaseDatabaseWrapper) -> None:
+        """Take jobs back from dead processes, fail what has run out of its reservation."""
+        ours = settings.get()
+        silent_seconds = ours.silent_process_seconds
+        due = reap.due(connection, silent_seconds=silent_seconds)
+        expired = reap.expire(connection) if due.expired else 0
+        expired += reap.expire_overdue(connection) if due.overdue else 0
+        reaped = 0
+        if due.silent:
+            reaped = reap.reap_silent(
+                connection, silent_seconds=silent_seconds, max_crashes=ours.max_crashes
+            )
+        if expired or reaped:
+            logger.warning("%d reservations ran out, %d jobs taken back", expired, reaped)
+
+    def fold(self, connection: BaseDatabaseWrapper) -> float | None:
+        """Add counters up; come again at once while there are many."""
+        return 0.0 if stats.fold(connection) >= 10_000 else None
+
+    def trim(self, connection: BaseDatabaseWrapper) -> float | None:
+        """Delete what is old; come again at once while there are many."""
+        ours = settings.get()
+        purged = dead.purge(connection, max_days=ours.dead_max_days, max_jobs=ours.dead_max_jobs)
+        stats.fold_days(connection, keep_days=ours.minute_counters_days)
+        stats.trim_days(connection, keep_days=ours.day_counters_days)
+        stats.merge_levels(connection)
+        return 0.0 if purged >= 1_000 else None

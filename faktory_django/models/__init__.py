@@ -1,0 +1,26 @@
+"""The tables, one file an idea. QuerySets answer questions; none changes a state."""
+
+from .counter import BUCKET_SECONDS, BUCKETS, Counter, CounterDelta
+from .held import DeadJob, RetryJob, ScheduledJob
+from .job import Job
+from .lease import Lease
+from .process import Process, Waiter
+from .queue import Queue
+from .ready import Level, Ready
+
+__all__ = [
+    "BUCKETS",
+    "BUCKET_SECONDS",
+    "Counter",
+    "CounterDelta",
+    "DeadJob",
+    "Job",
+    "Lease",
+    "Level",
+    "Process",
+    "Queue",
+    "Ready",
+    "RetryJob",
+    "ScheduledJob",
+    "Waiter",
+]

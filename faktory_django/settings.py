@@ -1,0 +1,123 @@
+"""The only reader of settings.FAKTORY: one frozen dataclass with units in the names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any, Final
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+
+from faktory_django.errors import InvalidOption
+
+QUEUE_NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,100}", re.ASCII)
+
+
+def _setting(default: Any, low: float | None = None, high: float | None = None) -> Any:
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+@dataclass(frozen=True, slots=True)
+class FaktorySettings:
+    """What settings.FAKTORY says; each key is a field's name in upper case."""
+
+    # where jobs live, and what a push may hold
+    database: str = "default"
+    default_queue: str = "default"
+    max_payload_bytes: int = _setting(1_048_576, 1_024, 268_435_456)
+    max_argument_depth: int = _setting(100, 1, 500)
+    max_delay_days: int = _setting(3_650, 1, 36_500)
+    max_bulk_rows: int = _setting(1_000, 1, 10_000)
+    default_retry: int = _setting(25, -1, 1_000)
+    default_reserve_for: int = _setting(1_800, 60, 86_400)
+    push_middleware: tuple[str, ...] = ()
+    perform_middleware: tuple[str, ...] = ()
+    transaction_pooler: bool = False
+    fast_acks: bool = False
+
+    # the worker
+    queues: tuple[str, ...] = ("default",)
+    concurrency: int = _setting(10, 1, 1_000)
+    async_concurrency: int = _setting(100, 1, 10_000)
+    processes: int = _setting(1, 1, 256)
+    grace_seconds: float = _setting(25.0, 0, 86_400)
+    poll_seconds: float = _setting(1.0, 0.01, 60)
+    max_claim: int = _setting(500, 1, 5_000)
+    max_crashes: int = _setting(3, 1, 100)
+    silent_child_seconds: float = _setting(60.0, 5, 86_400)
+
+    # upkeep
+    beat_seconds: float = _setting(5.0, 0.1, 60)
+    silent_process_seconds: float = _setting(30.0, 1, 3_600)
+    due_batch: int = _setting(1_000, 1, 10_000)
+    dead_max_days: int = _setting(180, 1, 36_500)
+    dead_max_jobs: int = _setting(100_000, 0, 100_000_000)
+    minute_counters_days: int = _setting(3, 1, 365)
+    day_counters_days: int = _setting(400, 1, 36_500)
+
+
+def check_queue_name(name: object) -> str | None:
+    """Return what is wrong with a queue's name, or None."""
+    if isinstance(name, str) and QUEUE_NAME.fullmatch(name):
+        return None
+    return f"a queue name is 1 to 100 characters of a-z, A-Z, 0-9, '.', '_' and '-', got {name!r}"
+
+
+@cache
+def get() -> FaktorySettings:
+    """Return the settings, checked once.
+
+    Raises InvalidOption, which names the key, the value and the limit.
+    """
+    given = getattr(django_settings, "FAKTORY", {})
+    if not isinstance(given, dict):
+        raise InvalidOption(f"settings.FAKTORY must be a dict, got {given!r}")
+    known = {f.name.upper(): f for f in fields(FaktorySettings)}
+    unknown = sorted(str(key) for key in given if key not in known)
+    if unknown:
+        names = ", ".join(sorted(known))
+        raise InvalidOption(f"settings.FAKTORY has no key {unknown[0]!r}; it knows {names}")
+    return FaktorySettings(
+        **{known[k].name: _checked(f"FAKTORY[{k!r}]", v, known[k]) for k, v in given.items()}
+    )
+
+
+def check_value(name: str, value: Any, *, name_shown: str) -> Any:
+    """Check a value that overrides a setting. Raises InvalidOption, which shows name_shown."""
+    option = {f.name: f for f in fields(FaktorySettings)}[name]
+    return _checked(name_shown, value, option)
+
+
+def _checked(key: str, value: Any, option: Any) -> Any:
+    default, low, high = option.default, option.metadata.get("low"), option.metadata.get("high")
+    if isinstance(default, tuple):
+        return _checked_names(key, value)
+    if isinstance(default, bool) or isinstance(value, bool):
+        right = isinstance(default, bool) and isinstance(value, bool)
+    else:
+        right = isinstance(value, (int, float) if isinstance(default, float) else type(default))
+    if not right:
+        kind = type(default).__name__
+        raise InvalidOption(f"{key} must be {kind}, got {value!r}")
+    if low is not None and not low <= value <= high:
+        raise InvalidOption(f"{key} must be {low} to {high}, got {value!r}")
+    if option.name == "default_queue" and (wrong := check_queue_name(value)):
+        raise InvalidOption(f"{key}: {wrong}")
+    return value
+
+
+def _checked_names(key: str, value: Any) -> tuple[str, ...]:
+    listed = isinstance(value, (list, tuple))
+    if not listed or not all(isinstance(name, str) for name in value):
+        raise InvalidOption(f"{key} must be a list of str, got {value!r}")
+    return tuple(value)
+
+
+def _forget(*, setting: str, **_kwargs: object) -> None:
+    if setting == "FAKTORY":
+        get.cache_clear()
+
+
+setting_changed.connect(_forget)

@@ -1,0 +1,43 @@
+"""A real PostgreSQL for every test: the one of DATABASE_URL, or an embedded one."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import environ
+import pytest
+from django.conf import settings
+
+from example_project.postgres import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_server: EmbeddedPostgres | None = None
+
+
+def pytest_configure() -> None:
+    """Start the embedded server before anything connects; tests never skip for want of one."""
+    global _server
+    if "DATABASE_URL" not in os.environ:
+        _server = EmbeddedPostgres(fsync=False)
+        _server.start()
+        os.environ["DATABASE_URL"] = _server.url
+    settings.DATABASES["default"].update(environ.Env().db("DATABASE_URL"))
+
+
+def pytest_unconfigure() -> None:
+    """Stop the embedded server."""
+    if _server is not None:
+        _server.stop()
+
+
+@pytest.fixture
+def override_faktory(settings: Any) -> Callable[..., None]:
+    """Return a function that sets keys of settings.FAKTORY for one test."""
+
+    def override(**keys: Any) -> None:
+        settings.FAKTORY = {**getattr(settings, "FAKTORY", {}), **keys}
+
+    return override
