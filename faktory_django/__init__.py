@@ -1,0 +1,61 @@
+"""Background jobs for Django on PostgreSQL, in the manner of Faktory.
+
+Public names are loaded on first use: Django imports this package before its models exist.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from faktory_django.api.context import CurrentJob, current_job
+    from faktory_django.api.jobs import Job, JobHandle, job
+    from faktory_django.errors import (
+        Discard,
+        FaktoryError,
+        InvalidArguments,
+        InvalidOption,
+        InvalidPayload,
+        InvalidQueueName,
+        InvalidTime,
+        JobTimeout,
+        Kill,
+        PayloadTooLarge,
+        ReservationLost,
+        Retry,
+        Snooze,
+    )
+
+__all__ = [
+    "CurrentJob",
+    "Discard",
+    "FaktoryError",
+    "InvalidArguments",
+    "InvalidOption",
+    "InvalidPayload",
+    "InvalidQueueName",
+    "InvalidTime",
+    "Job",
+    "JobHandle",
+    "JobTimeout",
+    "Kill",
+    "PayloadTooLarge",
+    "ReservationLost",
+    "Retry",
+    "Snooze",
+    "current_job",
+    "job",
+]
+
+_HOMES = {
+    "CurrentJob": "api.context",
+    "Job": "api.jobs",
+    "JobHandle": "api.jobs",
+    "current_job": "api.context",
+    "job": "api.jobs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"faktory_django.{_HOMES.get(name, 'errors')}"), name)

@@ -1,0 +1,1 @@
+"""What an application calls: @job and its pushes, and what a running job knows of itself."""

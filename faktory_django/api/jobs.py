@@ -1,0 +1,296 @@
+"""@job: a function becomes a job that can be pushed."""
+
+from __future__ import annotations
+
+import inspect
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+
+from asgiref.sync import async_to_sync, sync_to_async
+
+from faktory_django import registry, settings, signals
+from faktory_django.errors import (
+    InvalidArguments,
+    InvalidOption,
+    InvalidTime,
+)
+
+from . import options as checks
+from .middleware import push_chain
+from .requests import PushRequest, checked, encoded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime, timedelta
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class JobHandle:
+    """A job that was pushed; false, without a jid, when a middleware stopped the push."""
+
+    jid: str
+
+    def __bool__(self) -> bool:
+        """Whether the job was pushed."""
+        return bool(self.jid)
+
+
+class Job(Generic[P, R]):
+    """A function that can be pushed, and still be called.
+
+    `set(queue=..., priority=..., retry=..., reserve_for=..., using=...)` returns a variant.
+    All push methods raise TypeError when the arguments do not fit the function, and
+    InvalidPayload when the job cannot be stored; then nothing is.
+    """
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        definition: registry.Definition,
+        options: Mapping[str, Any],
+    ) -> None:
+        self.definition = definition
+        self._function = function
+        self._options = options
+        self._signature = inspect.signature(definition.function)
+        update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function here and now."""
+        return self._function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<Job {self.definition.jobtype}>"
+
+    @property
+    def jobtype(self) -> str:
+        """The name that workers of all languages know it by."""
+        return self.definition.jobtype
+
+    def set(self, **options: Any) -> Job[P, R]:
+        """Return this job with other options for its pushes.
+
+        Raises InvalidOption or InvalidQueueName.
+        """
+        checks.check_options(options, checks.PUSH_OPTIONS)
+        return Job(self._function, self.definition, {**self._options, **options})
+
+    def perform_async(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
+        """Push the job: it runs as soon as the transaction has committed.
+
+        The handle is false when a middleware stopped the push.
+        """
+        return self._push_one(args, kwargs)
+
+    def perform_in(self, delay: float | timedelta, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
+        """Push the job to run after delay (seconds or timedelta), by the database's clock."""
+        return self._push_one(args, kwargs, delay_seconds=checks.delay_seconds(delay))
+
+    def perform_at(self, when: datetime, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
+        """Push the job to run at an aware datetime; at once when that has passed."""
+        return self._push_one(args, kwargs, at=checks.instant(when))
+
+    def perform_bulk(
+        self,
+        args_list: Iterable[Sequence[Any]],
+        *,
+        at: datetime | None = None,
+        delay: float | timedelta | None = None,
+    ) -> list[JobHandle]:
+        """Push one job for each list of positional arguments, a statement for each thousand.
+
+        All or none. Jobs that a middleware stopped are missing from the result.
+        """
+        if at is not None and delay is not None:
+            raise InvalidTime(f"either at or delay, got at={at!r} and delay={delay!r}")
+        when: dict[str, Any] = {
+            "at": None if at is None else checks.instant(at),
+            "delay_seconds": None if delay is None else checks.delay_seconds(delay),
+        }
+        requests = [self._request(_listed(args), {}, when) for args in args_list]
+        return self._push([request for request in requests if request is not None])
+
+    async def aperform_async(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
+        """perform_async for async code, in the transaction of the surrounding sync_to_async."""
+        return await sync_to_async(self.perform_async)(*args, **kwargs)
+
+    async def aperform_in(
+        self, delay: float | timedelta, *args: P.args, **kwargs: P.kwargs
+    ) -> JobHandle:
+        """perform_in for async code."""
+        return await sync_to_async(self.perform_in)(delay, *args, **kwargs)
+
+    async def aperform_at(self, when: datetime, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
+        """perform_at for async code."""
+        return await sync_to_async(self.perform_at)(when, *args, **kwargs)
+
+    async def aperform_bulk(
+        self,
+        args_list: Iterable[Sequence[Any]],
+        *,
+        at: datetime | None = None,
+        delay: float | timedelta | None = None,
+    ) -> list[JobHandle]:
+        """perform_bulk for async code."""
+        return await sync_to_async(self.perform_bulk)(args_list, at=at, delay=delay)
+
+    def _push_one(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        at: datetime | None = None,
+        delay_seconds: float | None = None,
+    ) -> JobHandle:
+        request = self._request(args, kwargs, {"at": at, "delay_seconds": delay_seconds})
+        return self._push([request])[0] if request is not None else JobHandle("")
+
+    def _request(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], when: Mapping[str, Any]
+    ) -> PushRequest | None:
+        self._signature.bind(*args, **kwargs)
+        request: PushRequest | None = PushRequest(
+            jid=secrets.token_hex(12),
+            jobtype=self.definition.jobtype,
+            args=args,
+            kwargs=kwargs,
+            options=self._options,
+            custom=dict(self._options.get("custom") or {}),
+            **when,
+        )
+        if (middleware := push_chain()) is not None:
+            request = checked(middleware(request))
+        return request
+
+    def _push(self, requests: Sequence[PushRequest]) -> list[JobHandle]:
+        # A decorator may run before the app registry is ready; a push cannot.
+        from faktory_django.lifecycle.push import push  # noqa: PLC0415
+
+        using = self._options.get("using")
+        push(encoded(requests), using=using)
+        if signals.pushed.has_listeners(self.jobtype):
+            for request in requests:
+                queue = request.options.get("queue") or settings.get().default_queue
+                signals.pushed.send_robust(self.jobtype, jid=request.jid, queue=queue)
+        return [JobHandle(request.jid) for request in requests]
+
+
+def _listed(args: Any) -> Sequence[Any]:
+    # A forgotten bracket: the letters of a text would be its arguments.
+    if isinstance(args, (str, bytes, Mapping)):
+        raise InvalidArguments(f"each job of a bulk push is a list of arguments, got {args!r}")
+    found: Sequence[Any] = args
+    return found
+
+
+@overload
+def job(function: Callable[P, R], /) -> Job[P, R]: ...
+
+
+@overload
+def job(**options: Any) -> Callable[[Callable[P, R]], Job[P, R]]: ...
+
+
+def job(function: Any = None, /, **options: Any) -> Any:
+    """Make a function, a coroutine function, or a class with perform(), a job.
+
+    Options: name, aliases, queue, priority (-100 to 100), retry (-1 to 1000), reserve_for
+    (60 to 86400 s), timeout_seconds (at most reserve_for), backtrace, custom, using, atomic,
+    backoff (retries so far -> seconds or timedelta), retry_on, discard_on (exception classes),
+    on_dead (called with the job hash of a job that died).
+
+    Raises InvalidOption or InvalidQueueName, and DuplicateJobType for a name in use.
+    """
+    checks.check_options(options, checks.JOB_OPTIONS)
+    if function is None:
+        return lambda wrapped: _define(wrapped, options)
+    return _define(function, options)
+
+
+def _define(wrapped: Any, options: Mapping[str, Any]) -> Job[Any, Any]:
+    function = _performer(wrapped)
+    is_async = inspect.iscoroutinefunction(function)
+    jobtype = options.get("name") or f"{wrapped.__module__}.{wrapped.__qualname__}"
+    inner = getattr(wrapped, "perform", wrapped)
+    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
+        raise InvalidOption(f"{jobtype} is a generator: called as a job, none of it would run")
+    if is_async and options.get("atomic"):
+        raise InvalidOption(
+            f"{jobtype} is async; atomic=True needs a plain function, "
+            "for a transaction belongs to one thread"
+        )
+    timeout, reserve_for = options.get("timeout_seconds"), options.get("reserve_for")
+    if timeout is not None and reserve_for is not None and timeout > reserve_for:
+        raise InvalidOption(
+            f"timeout_seconds must be at most reserve_for ({reserve_for}), got {timeout!r}"
+        )
+    own: dict[str, Any] = {
+        k: options[k] for k in options if k not in checks.PUSH_OPTIONS and k != "name"
+    }
+    own |= {k: tuple(own[k]) for k in _TUPLES if k in own}
+    definition = registry.Definition(
+        jobtype=jobtype,
+        function=function,
+        is_async=is_async,
+        **own,
+    )
+    registry.register(definition)
+    pushed_with = {k: options[k] for k in options if k in checks.PUSH_OPTIONS}
+    return Job(wrapped, definition, pushed_with)
+
+
+_TUPLES = ("aliases", "retry_on", "discard_on")
+
+
+def _performer(wrapped: Any) -> Callable[..., Any]:
+    """Return what runs a job: the function, or perform() of a new instance of the class."""
+    if inspect.isclass(wrapped):
+        return _performer_of_class(wrapped)
+    if isinstance(wrapped, Job):
+        raise InvalidOption(f"{wrapped.jobtype} is a job already")
+    if not callable(wrapped) or not hasattr(wrapped, "__qualname__"):
+        raise InvalidOption(f"@job wants a function or a class, got {wrapped!r}")
+    function: Callable[..., Any] = wrapped
+    return function
+
+
+def _performer_of_class(wrapped: Any) -> Callable[..., Any]:
+    perform = getattr(wrapped, "perform", None)
+    if not callable(perform):
+        raise InvalidOption(f"class {wrapped.__qualname__} has no method perform(self, ...)")
+    signature = inspect.signature(perform)
+    own = list(signature.parameters.values())[1:]
+
+    if inspect.iscoroutinefunction(perform):
+
+        async def run_async(*args: Any, **kwargs: Any) -> Any:
+            return await wrapped().perform(*args, **kwargs)
+
+        run: Callable[..., Any] = run_async
+    else:
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            return wrapped().perform(*args, **kwargs)
+
+    update_wrapper(run, perform)
+    run.__module__, run.__qualname__ = wrapped.__module__, wrapped.__qualname__
+    run.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
+    return run
+
+
+def run_on_dead(jobtype: str, dead: dict[str, Any]) -> Any:
+    """Call the on_dead hook of a jobtype with the job hash of the job that died."""
+    definition = registry.find(jobtype)
+    if definition is None or (hook := definition.on_dead) is None:
+        return None
+    return async_to_sync(hook)(dead) if inspect.iscoroutinefunction(hook) else hook(dead)
+
+
+registry.register(registry.Definition(jobtype=registry.ON_DEAD, function=run_on_dead))

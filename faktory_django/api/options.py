@@ -1,0 +1,158 @@
+"""Options of @job, .set() and perform_*: checked where they are written, with the limit named."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from django.utils import timezone
+
+from faktory_django import payload, settings
+from faktory_django.errors import InvalidOption, InvalidQueueName, InvalidTime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MAX_PRIORITY: Final = 100
+MAX_RETRY: Final = 1_000
+MAX_JOBTYPE: Final = 255
+
+
+def _whole(name: str, low: int, high: int) -> Callable[[Any], None]:
+    def check(value: Any) -> None:
+        if type(value) is not int or not low <= value <= high:
+            raise InvalidOption(f"{name} must be an int from {low} to {high}, got {value!r}")
+
+    return check
+
+
+def _queue(value: Any) -> None:
+    if wrong := settings.check_queue_name(value):
+        raise InvalidQueueName(wrong)
+
+
+def _timeout(value: Any) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 < value <= 86_400:
+        raise InvalidOption(f"timeout_seconds must be more than 0 and at most 86400, got {value!r}")
+
+
+def _flag(name: str) -> Callable[[Any], None]:
+    def check(value: Any) -> None:
+        if not isinstance(value, bool):
+            raise InvalidOption(f"{name} must be True or False, got {value!r}")
+
+    return check
+
+
+def _callable(name: str) -> Callable[[Any], None]:
+    def check(value: Any) -> None:
+        if not callable(value):
+            raise InvalidOption(f"{name} must be callable, got {value!r}")
+
+    return check
+
+
+def _errors(name: str) -> Callable[[Any], None]:
+    def check(value: Any) -> None:
+        listed = isinstance(value, (list, tuple))
+        if not listed or not all(_is_error(kind) for kind in value):
+            raise InvalidOption(f"{name} must hold exception classes, got {value!r}")
+
+    return check
+
+
+def _is_error(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseException)
+
+
+def _custom(value: Any) -> None:
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise InvalidOption(f"custom must be a dict with str keys, got {value!r}")
+    if payload.MARK in value:
+        raise InvalidOption(f"custom must not hold {payload.MARK!r}, which is ours")
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as wrong:
+        raise InvalidOption(f"custom must be JSON: {wrong}") from None
+
+
+def _name(value: Any) -> None:
+    right = isinstance(value, str) and value.isprintable()
+    if not right or not 1 <= len(value) <= MAX_JOBTYPE:
+        raise InvalidOption(
+            f"name must be a str of 1 to {MAX_JOBTYPE} printable characters, got {value!r}"
+        )
+
+
+def _names(value: Any) -> None:
+    if not isinstance(value, (list, tuple)):
+        raise InvalidOption(f"aliases must be a list of names, got {value!r}")
+    for name in value:
+        _name(name)
+
+
+def _using(value: Any) -> None:
+    if not isinstance(value, str) or not value:
+        raise InvalidOption(f"using must be a database alias, got {value!r}")
+
+
+# What .set() takes; @job takes these and the next.
+PUSH_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
+    "queue": _queue,
+    "priority": _whole("priority", -MAX_PRIORITY, MAX_PRIORITY),
+    "retry": _whole("retry", -1, MAX_RETRY),
+    "reserve_for": _whole("reserve_for", 60, 86_400),
+    "backtrace": _whole("backtrace", 0, 50),
+    "custom": _custom,
+    "using": _using,
+}
+JOB_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
+    **PUSH_OPTIONS,
+    "name": _name,
+    "aliases": _names,
+    "timeout_seconds": _timeout,
+    "atomic": _flag("atomic"),
+    "backoff": _callable("backoff"),
+    "retry_on": _errors("retry_on"),
+    "discard_on": _errors("discard_on"),
+    "on_dead": _callable("on_dead"),
+}
+
+
+def check_options(given: Mapping[str, Any], known: Mapping[str, Callable[[Any], None]]) -> None:
+    """Raise InvalidOption, or InvalidQueueName, for an option that is unknown or wrong."""
+    for name, value in given.items():
+        if name not in known:
+            raise InvalidOption(f"unknown option {name!r}; there are {', '.join(known)}")
+        known[name](value)
+
+
+def delay_seconds(delay: float | timedelta) -> float:
+    """Return a delay in seconds. Raises InvalidTime when it is negative or too far ahead."""
+    if isinstance(delay, timedelta):
+        delay = delay.total_seconds()
+    if isinstance(delay, bool) or not isinstance(delay, (int, float)):
+        raise InvalidTime(f"a delay must be seconds or a timedelta, got {delay!r}")
+    limit = settings.get().max_delay_days
+    if not math.isfinite(delay) or not 0 <= delay <= limit * 86_400:
+        raise InvalidTime(f"a delay must be 0 to {limit} days (MAX_DELAY_DAYS), got {delay!r} s")
+    return float(delay)
+
+
+def instant(when: datetime) -> datetime:
+    """Return an aware datetime. Raises InvalidTime when it is naive or too far ahead."""
+    if not isinstance(when, datetime):
+        raise InvalidTime(f"a time must be a datetime, got {when!r}")
+    if timezone.is_naive(when):
+        raise InvalidTime(f"a time must be aware, {when!r} has no time zone")
+    try:
+        when.astimezone(UTC)
+    except OverflowError:
+        raise InvalidTime(f"a time must be of the years 1 to 9999 in UTC, got {when!r}") from None
+    limit = settings.get().max_delay_days
+    if when - timezone.now() > timedelta(days=limit):
+        raise InvalidTime(f"a time must be within {limit} days (MAX_DELAY_DAYS), got {when!r}")
+    return when
