@@ -1,0 +1,1 @@
+"""Runs Python jobs: a small parent supervises children that fetch and run."""

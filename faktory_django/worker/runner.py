@@ -1,0 +1,310 @@
+"""Runner: calls the application's function for one claimed job and says what became of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from django.db import transaction
+
+from faktory_django import arguments, payload, registry, settings, signals
+from faktory_django.api import middleware
+from faktory_django.api.context import CurrentJob, _current
+from faktory_django.errors import (
+    Discard,
+    JobTimeout,
+    Kill,
+    Retry,
+    Snooze,
+    UnknownJobType,
+)
+from faktory_django.lifecycle.ack import ack_last
+from faktory_django.lifecycle.retry import Error, Fate, Verdict, delay_of, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from faktory_django.lifecycle.fetch import Claimed
+
+logger = logging.getLogger(__name__)
+_OURS: Final = (__file__, middleware.__file__)
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A claimed job, read: ready to run, or with the error that keeps it from running."""
+
+    claimed: Claimed
+    jobtype: str
+    retry: int
+    limit_seconds: float
+    definition: registry.Definition | None = None
+    job: CurrentJob | None = None
+    error: BaseException | None = None
+    backtrace: int = 0
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it runs on the event loop."""
+        return self.definition is not None and self.definition.is_async and self.error is None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a run. verdict None: it succeeded; acked: its own transaction ended it."""
+
+    claimed: Claimed
+    jobtype: str
+    wait_seconds: float
+    run_seconds: float
+    verdict: Verdict | None = None
+    acked: bool = False
+    error: Error | None = None
+    counts: bool = True
+    job: CurrentJob | None = None
+    raised: BaseException | None = None
+    is_async: bool = False
+
+
+def prepare(claimed: Claimed) -> Prepared:
+    """Read a claimed job; whatever is wrong with it becomes its error, never an exception."""
+    try:
+        body = payload.parse(claimed.body)
+    except Exception as wrong:  # noqa: BLE001 - a row written by hand may hold anything
+        return Prepared(claimed, "unknown", payload.RETRY, 60.0, error=wrong)
+    retry = payload.RETRY if body.retry is None else body.retry
+    reserve_for = min(max(body.reserve_for or payload.RESERVE_FOR, 60), 86_400)
+    prepared = Prepared(claimed, body.jobtype, retry, float(reserve_for))
+    prepared.backtrace = body.backtrace or 0
+    try:
+        prepared.definition = registry.find(body.jobtype)
+        if prepared.definition is None:
+            raise UnknownJobType(_unknown(body.jobtype))
+        if prepared.definition.timeout_seconds is not None:
+            limit = min(prepared.definition.timeout_seconds, reserve_for)
+            prepared.limit_seconds = float(limit)
+        prepared.job = _current_job(claimed, body, retry, reserve_for)
+    except Exception as wrong:  # noqa: BLE001 - arguments of other clients may hold anything
+        prepared.error = wrong
+    return prepared
+
+
+def _current_job(claimed: Claimed, body: payload.Body, retry: int, reserve_for: int) -> CurrentJob:
+    custom = body.custom or {}
+    args, kwargs = body.args, {}
+    if isinstance(mark := custom.get(payload.MARK), dict):
+        args = arguments.decode(args, mark.get("kinds") or {})
+        if mark.get("kwargs"):
+            *args, kwargs = args
+    attempt = 1
+    if claimed.failure:
+        attempt += payload.retry_count_of(claimed.failure) + 1
+    return CurrentJob(
+        jid=body.jid,
+        jobtype=body.jobtype,
+        queue=claimed.queue,
+        attempt=attempt,
+        args=args,
+        kwargs=kwargs,
+        custom=custom,
+        retry=retry,
+        reserve_for=reserve_for,
+        enqueued=claimed.enqueued_at,
+        created=body.created_at,
+    )
+
+
+def _unknown(jobtype: str) -> str:
+    module, _, _ = jobtype.rpartition(".")
+    where = f"{module} (is its app in INSTALLED_APPS?)" if module else "the jobs.py of an app"
+    return f"no job is registered as {jobtype!r}; it is expected in {where}"
+
+
+@cache
+def _handler(definition: registry.Definition, is_async: bool) -> Callable[[CurrentJob], Any]:  # noqa: FBT001
+    function = definition.function
+
+    if is_async:
+
+        async def perform(job: CurrentJob) -> Any:
+            return await function(*job.args, **job.kwargs)
+
+        innermost: Callable[[CurrentJob], Any] = perform
+    else:
+
+        def innermost(job: CurrentJob) -> Any:
+            return function(*job.args, **job.kwargs)
+
+    return middleware.chain(settings.get().perform_middleware, innermost, is_async=is_async)
+
+
+class Guard(Protocol):
+    """What keeps a run within its time."""
+
+    def enter(self, prepared: Prepared) -> None:
+        """The run begins."""
+
+    def leave(self) -> None:
+        """The run has ended: no JobTimeout is raised any more."""
+
+
+def run(prepared: Prepared, *, waited: float, using: str, guard: Guard | None = None) -> Outcome:
+    """Run a sync job and return what became of it; only the interpreter's end gets past."""
+    started = time.monotonic()
+    error: BaseException | None = None
+    acked = False
+    try:
+        try:
+            if guard is not None:
+                guard.enter(prepared)
+            acked = _perform(prepared, waited, started, using)
+        except BaseException as raised:  # noqa: BLE001 - the application's function raised it
+            error = raised
+        if guard is not None:
+            guard.leave()
+    except JobTimeout as late:  # it came between the end of the job and leave()
+        error = error or late
+        if guard is not None:
+            guard.leave()
+    return conclude(prepared, waited, time.monotonic() - started, None if acked else error, acked)
+
+
+def _perform(prepared: Prepared, waited: float, started: float, using: str) -> bool:
+    definition, job = _ready(prepared)
+    token = _current.set(job)
+    try:
+        _send(signals.started, job)
+        handler = _handler(definition, is_async=definition.is_async)
+        if not definition.atomic:
+            handler(job)
+            return False
+        with transaction.atomic(using=using):
+            handler(job)
+            run_seconds = time.monotonic() - started
+            claimed = prepared.claimed
+            ack_last(
+                claimed.id,
+                claimed.lease,
+                wait_seconds=waited,
+                run_seconds=run_seconds,
+                using=using,
+            )
+        return True
+    finally:
+        _current.reset(token)
+
+
+async def arun(prepared: Prepared) -> None:
+    """Run an async job; what it raises is the caller's."""
+    definition, job = _ready(prepared)
+    token = _current.set(job)
+    try:
+        _send(signals.started, job)
+        await _handler(definition, is_async=True)(job)
+    finally:
+        _current.reset(token)  # async_to_sync hands the context to its caller
+
+
+def _ready(prepared: Prepared) -> tuple[registry.Definition, CurrentJob]:
+    if prepared.error is not None:
+        raise prepared.error
+    if prepared.definition is None or prepared.job is None:
+        raise UnknownJobType(_unknown(prepared.jobtype))
+    return prepared.definition, prepared.job
+
+
+def conclude(
+    prepared: Prepared,
+    waited: float,
+    ran: float,
+    raised: BaseException | None,
+    acked: bool = False,  # noqa: FBT001, FBT002
+) -> Outcome:
+    """Return the outcome of a run that raised, or did not."""
+    outcome = Outcome(prepared.claimed, prepared.jobtype, waited, ran, acked=acked)
+    outcome.job = prepared.job
+    outcome.is_async = prepared.is_async
+    if raised is None:
+        if prepared.job is not None:
+            _send(signals.succeeded, prepared.job)
+        return outcome
+    outcome.raised = raised
+    outcome.error = error_of(prepared, raised)
+    outcome.counts = not _leaves_quietly(prepared, raised)
+    outcome.verdict = _verdict(prepared, raised, outcome.error)
+    if outcome.counts and prepared.job is not None:
+        _send(signals.failed, prepared.job, error=raised)
+    return outcome
+
+
+def _verdict(prepared: Prepared, raised: BaseException, error: Error) -> Verdict:
+    if isinstance(raised, Snooze):
+        return Verdict(Fate.SNOOZE, delay_seconds=raised.delay_seconds)
+    if _leaves_quietly(prepared, raised):
+        return Verdict(Fate.GONE)
+    delay = delay_of(prepared.definition)
+    if isinstance(raised, Retry) and (asked := raised.delay_seconds) is not None:
+        return judge(prepared.retry, prepared.claimed.failure, error, delay=lambda _: asked)
+    retry_on = prepared.definition.retry_on if prepared.definition else None
+    hopeless = (
+        retry_on is not None
+        and prepared.retry != 0
+        and not isinstance(raised, (*retry_on, JobTimeout, Retry))
+    )
+    kill = hopeless or isinstance(raised, Kill)
+    return judge(prepared.retry, prepared.claimed.failure, error, delay=delay, kill=kill)
+
+
+def _leaves_quietly(prepared: Prepared, raised: BaseException) -> bool:
+    if isinstance(raised, (Snooze, Discard)):
+        return True
+    return prepared.definition is not None and isinstance(raised, prepared.definition.discard_on)
+
+
+def error_of(prepared: Prepared, raised: BaseException) -> Error:
+    """Return what went wrong as it is kept; an exception that cannot be printed is named."""
+    if isinstance(raised, JobTimeout):
+        timeout = prepared.definition.timeout_seconds if prepared.definition else None
+        backtrace = _backtrace(prepared, raised)
+        if timeout is not None:
+            message = f"the job ran longer than its timeout_seconds ({timeout})"
+            return Error.cut("JobTimeout", message, backtrace)
+        return Error.cut(
+            "ReservationExpired",
+            f"the job ran longer than its reserve_for ({prepared.limit_seconds:.0f} s)",
+            backtrace,
+        )
+    kind = type(raised)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else _dotted(kind)
+    try:
+        message = str(raised)[:10_000]
+    except BaseException:  # noqa: BLE001 - the application's __str__
+        message = f"<{name} that cannot be printed>"
+    return Error.cut(name, message, _backtrace(prepared, raised))
+
+
+def _dotted(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _backtrace(prepared: Prepared, raised: BaseException) -> list[str]:
+    """Return the application's frames, the innermost last; those of the runner are left out."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(raised.__traceback__, limit=-25)
+        if not frame.filename.startswith(_OURS)
+    ]
+    lines = [line for text in traceback.format_list(frames) for line in text.splitlines()]
+    return lines[-prepared.backtrace :]  # all of them for 0
+
+
+def _send(signal: Any, job: CurrentJob, **facts: Any) -> None:
+    if signal.receivers:
+        try:
+            signal.send_robust(job.jobtype, job=job, **facts)
+        except BaseException:  # send_robust lets SystemExit and its kin through
+            logger.exception("a receiver of a signal would have ended the worker")

@@ -1,0 +1,108 @@
+"""Executor threads: each runs one sync job at a time and is watched while it does."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import threading
+import time
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Final
+
+from faktory_django.errors import JobTimeout
+
+from .connections import tidy
+from .runner import Outcome, conclude, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from queue import SimpleQueue
+
+    from .board import Board
+    from .runner import Prepared
+
+logger = logging.getLogger(__name__)
+# How long a job may take to end once JobTimeout was raised in it.
+STUCK_AFTER_SECONDS: Final = 5.0
+
+_raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
+_raise_in_thread.argtypes = (ctypes.c_ulong, ctypes.py_object)
+
+
+class ThreadSlot:
+    """One executor thread, and the guard of the run that it is in."""
+
+    def __init__(self, number: int, board: Board) -> None:
+        self.number = number
+        self.board = board
+        self.thread_id = 0
+        self.abandoned = False
+        self._lock = threading.Lock()
+        self._prepared: Prepared | None = None
+        self._started = 0.0
+        self._raised_at: float | None = None
+
+    def enter(self, prepared: Prepared) -> None:
+        """The run begins: the board and the watch know it."""
+        now = time.monotonic()
+        with self._lock:
+            self._prepared, self._started, self._raised_at = prepared, now, None
+        self.board.enter(self.number, prepared.claimed.id, now, now + prepared.limit_seconds)
+
+    def leave(self) -> None:
+        """The run has ended; a JobTimeout on its way is called off."""
+        with self._lock:
+            if self._raised_at is not None:
+                _raise_in_thread(self.thread_id, ctypes.py_object())
+            self._prepared = None
+        self.board.leave(self.number)
+
+    def watch(self, now: float) -> Outcome | None:
+        """Raise JobTimeout in a run that is over its time; give up on one that goes on.
+
+        Returns the outcome of a run that was given up; what its thread says later is dropped.
+        """
+        with self._lock:
+            prepared = self._prepared
+            if prepared is None or self.abandoned or now < self._started + prepared.limit_seconds:
+                return None
+            if self._raised_at is None:
+                self._raised_at = now
+                _raise_in_thread(self.thread_id, ctypes.py_object(JobTimeout))
+                return None
+            if now < self._raised_at + STUCK_AFTER_SECONDS:
+                return None
+            self.abandoned = True
+        logger.error("job %s does not end; the process is replaced", prepared.jobtype)
+        return conclude(prepared, 0.0, now - self._started, JobTimeout())
+
+
+def work(
+    slot: ThreadSlot,
+    inbox: SimpleQueue[tuple[Prepared, float] | Callable[[], object] | None],
+    done: Callable[[Outcome], None],
+    using: str,
+) -> None:
+    """Run what comes until None comes. An item is a job with the time it had waited when it
+    was claimed less the monotonic clock then, or a callable to call.
+    """
+    slot.thread_id = threading.get_ident()
+    while (item := inbox.get()) is not None:
+        if callable(item):
+            _call(item)
+            continue
+        prepared, waited_at = item
+        waited = waited_at + time.monotonic()
+        # In a context of its own: language and time zone that the job activates end with it.
+        outcome = copy_context().run(run, prepared, waited=waited, using=using, guard=slot)
+        if slot.abandoned:
+            return
+        tidy()
+        done(outcome)
+
+
+def _call(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except BaseException:
+        logger.exception("a receiver of a signal would have ended the worker")
