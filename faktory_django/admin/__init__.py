@@ -1,0 +1,40 @@
+"""The admin: an operator looks at jobs, queues and processes here, and acts on them.
+
+Imported by the admin's autodiscovery only: a project without it works too.
+"""
+
+from django.contrib import admin
+
+from faktory_django.models import (
+    Counter,
+    DeadJob,
+    Job,
+    Process,
+    Queue,
+    RetryJob,
+    ScheduledJob,
+)
+
+from .counters import CounterAdmin
+from .jobs import JobAdmin
+from .processes import ProcessAdmin
+from .queues import QueueAdmin
+from .sets import DeadJobAdmin, RetryJobAdmin, ScheduledJobAdmin
+
+__all__ = [
+    "CounterAdmin",
+    "DeadJobAdmin",
+    "JobAdmin",
+    "ProcessAdmin",
+    "QueueAdmin",
+    "RetryJobAdmin",
+    "ScheduledJobAdmin",
+]
+
+admin.site.register(Job, JobAdmin)
+admin.site.register(ScheduledJob, ScheduledJobAdmin)
+admin.site.register(RetryJob, RetryJobAdmin)
+admin.site.register(DeadJob, DeadJobAdmin)
+admin.site.register(Queue, QueueAdmin)
+admin.site.register(Process, ProcessAdmin)
+admin.site.register(Counter, CounterAdmin)
