@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import django
 from django.apps import apps
@@ -16,7 +17,8 @@ from faktory_django.errors import DatabaseNotMigrated
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.install import check_database, unknown_migrations
 
-from .launcher import Launcher, package_version
+from .connections import dedicated
+from .launcher import EXIT_OK, Launcher, package_version
 
 if TYPE_CHECKING:
     from .options import WorkerOptions
@@ -36,11 +38,13 @@ def start(options: WorkerOptions) -> int:
     Raises DatabaseNotReady for a database that waiting does not help, and what a jobs.py raises.
     A database that does not answer, or is not migrated yet, is waited for.
     """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop_before_the_start)
     config = apps.get_app_config("faktory_django")
     config.discover_jobs()  # type: ignore[attr-defined]
     database(options.database)
     try:
-        connection = database(options.database)
+        connection = dedicated(options.database, role="start")
         connection.ensure_connection()
         check_database(connection)
         _check_room(options)
@@ -57,6 +61,11 @@ def start(options: WorkerOptions) -> int:
         connections.close_all()
     _say_start(options)
     return Launcher(options).main()
+
+
+def _stop_before_the_start(*_: Any) -> NoReturn:
+    # Nothing runs yet, so there is nothing to wait for. The launcher's handlers follow.
+    raise SystemExit(EXIT_OK)
 
 
 def connections_needed(options: WorkerOptions) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -87,6 +88,30 @@ def test_a_worker_waits_for_a_database_that_is_not_migrated(start: Start, ledger
             cursor.execute("DROP SCHEMA elsewhere CASCADE")
     assert "Traceback" not in worker.log
     assert ledger.lines == []
+
+
+def test_a_worker_whose_database_accepts_and_says_nothing_can_be_stopped(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        worker = start(DATABASE_URL=f"postgresql://nobody@127.0.0.1:{port}/nothing")
+        connected, _ = silent.accept()
+
+        with connected:
+            code = worker.stop()
+
+    assert code == 0
+    assert "Traceback" not in worker.log
+
+
+def test_a_worker_whose_database_accepts_and_says_nothing_says_so(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        worker = start(DATABASE_URL=f"postgresql://nobody@127.0.0.1:{port}/nothing")
+
+        worker.wait_for_log("waiting: the database does not answer: ")
+        code = worker.stop()
+
+    assert code == 0
 
 
 def test_two_functions_with_one_name_stop_the_start(tmp_path: Path) -> None:
