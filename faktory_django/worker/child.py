@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import os
-import resource
 import select
 import signal
 import sys
@@ -18,9 +16,10 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from faktory_django import registry, settings
+from faktory_django.processes import die_with_parent, forget_inherited, rss_kb
 
 from .board import Board, Phase
-from .connections import forget_inherited, watch_connections
+from .connections import watch_connections
 from .coroutines import Coroutines
 from .fetcher import Fetcher
 from .runner import prepare
@@ -42,7 +41,6 @@ jobs_logger = logging.getLogger("faktory_django.jobs")
 TICK_SECONDS: Final = 0.25
 # The fetcher's time to say goodbye once the grace is over.
 LAST_WORDS_SECONDS: Final = 1.0
-_PR_SET_PDEATHSIG: Final = 1
 SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGTSTP, signal.SIGTTIN})
 
 Item = tuple["Prepared", float]
@@ -273,7 +271,7 @@ def run_child(options: WorkerOptions, info: ProcessInfo, board: Board, life_line
     try:
         forget_inherited()
         watch_connections()
-        _die_with_parent()
+        die_with_parent()
         Child(options, info, board, life_line).main()
     except BaseException:
         logger.exception("the child cannot run")
@@ -287,21 +285,6 @@ def _exit(code: int) -> NoReturn:
         with suppress(OSError, ValueError):
             stream.flush()
     os._exit(code)
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
-def rss_kb(pid: int) -> int:
-    """Return the resident memory of a process in KiB; its peak where /proc is missing."""
-    try:
-        with open(f"/proc/{pid}/statm", encoding="ascii") as statm:
-            return int(statm.read().split()[1]) * (resource.getpagesize() // 1_024)
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak // 1_024 if sys.platform == "darwin" else peak
 
 
 def dump_stacks(coroutines: Coroutines | None = None) -> None:

@@ -1,9 +1,7 @@
-"""Database connections of a worker: its own ones, and those that jobs leave behind."""
+"""Database connections that jobs leave behind: each job finds them as the one before did."""
 
 from __future__ import annotations
 
-import copy
-import os
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -11,8 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 from django.db import connections
 from django.db.backends.signals import connection_created
-from django.db.utils import load_backend
-from psycopg import IsolationLevel
 from psycopg.pq import TransactionStatus
 
 from faktory_django import settings
@@ -22,52 +18,7 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-# A silently dead link is noticed in 6 s instead of the kernel's 15 minutes.
-_TCP: Final = {
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 5_000,
-    "connect_timeout": 5,
-}
 _RESET: Final = "SET SESSION AUTHORIZATION DEFAULT; RESET ALL; SELECT pg_advisory_unlock_all()"
-
-
-def dedicated(alias: str, *, role: str, statement_timeout_ms: int = 0) -> BaseDatabaseWrapper:
-    """Make this thread's connection to alias one of the worker's own, and return it.
-
-    Made by the project's database backend, so custom passwords and options hold; READ
-    COMMITTED, autocommit, never reused by age.
-    """
-    config: dict[str, Any] = copy.deepcopy(connections.settings[alias])
-    options: dict[str, Any] = config["OPTIONS"]
-    config.update({"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": False, "ATOMIC_REQUESTS": False})
-    options.pop("pool", None)
-    options["isolation_level"] = IsolationLevel.READ_COMMITTED
-    for name, value in _TCP.items():
-        options.setdefault(name, value)
-    if not settings.get().transaction_pooler:
-        options.setdefault("application_name", f"faktory_worker {role}")
-        options["prepare_threshold"] = 1
-        # isolation_level acts on transactions that we begin; this one on single statements
-        given = f"{options.get('options', '')} -c default_transaction_isolation=read\\ committed"
-        options["options"] = f"{given} -c statement_timeout={statement_timeout_ms}".strip()
-    wrapper: BaseDatabaseWrapper = load_backend(config["ENGINE"]).DatabaseWrapper(config, alias)
-    connections[alias] = wrapper
-    return wrapper
-
-
-_inherited: list[Any] = []
-
-
-def forget_inherited() -> None:
-    """Let go of the parent's connections after a fork, without a word to the server."""
-    for connection in connections.all(initialized_only=True):
-        if (raw := connection.connection) is not None:
-            _inherited.append(raw)  # never collected: collecting would close it for the parent
-            if not raw.closed:
-                os.close(raw.fileno())
-        del connections[connection.alias]
 
 
 class _Open(threading.local):

@@ -31,8 +31,7 @@ from faktory_django.lifecycle.fail import Failing, Moved, fail
 from faktory_django.lifecycle.fetch import Claimed, Consumer
 from faktory_django.lifecycle.reservation import hand_back, return_strays
 from faktory_django.lifecycle.retry import Fate
-
-from .connections import dedicated
+from faktory_django.processes import dedicated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -346,7 +345,7 @@ class Fetcher:
     def _connected(self) -> BaseDatabaseWrapper:
         connection = self._connection
         if connection is None:
-            connection = dedicated(self.options.database, role="fetcher")
+            connection = dedicated(self.options.database, role="worker fetcher")
             connection.ensure_connection()
             install.check_database(connection)
             beat.register(connection, self.info)

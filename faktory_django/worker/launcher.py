@@ -20,7 +20,6 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import Error as DatabaseError
@@ -31,10 +30,10 @@ from faktory_django.errors import DatabaseNotReady
 from faktory_django.lifecycle import beat, queues, reap, reservation
 from faktory_django.lifecycle.install import check_database
 from faktory_django.maintenance import Maintenance
+from faktory_django.processes import dedicated, package_version, rss_kb
 
 from .board import Board, Phase
-from .child import SIGNALS, dump_stacks, rss_kb, run_child
-from .connections import dedicated
+from .child import SIGNALS, dump_stacks, run_child
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -321,7 +320,7 @@ class Launcher:
         if self._connection is None:
             connection = dedicated(
                 self.options.database,
-                role="supervisor",
+                role="worker supervisor",
                 statement_timeout_ms=STATEMENT_TIMEOUT_MS,
             )
             connection.ensure_connection()
@@ -406,14 +405,6 @@ class Launcher:
         for bell in (self._bell_in, self._bell_out):
             bell.close()
         logger.info("the worker has ended")
-
-
-def package_version() -> str:
-    """Return the version of this package, or "unknown" when it is not installed."""
-    try:
-        return version("faktory-django")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _send(kid: Kid, number: signal.Signals) -> None:

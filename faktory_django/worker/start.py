@@ -16,9 +16,9 @@ from faktory_django import registry
 from faktory_django.errors import DatabaseNotMigrated
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.install import check_database, unknown_migrations
+from faktory_django.processes import dedicated, package_version
 
-from .connections import dedicated
-from .launcher import EXIT_OK, Launcher, package_version
+from .launcher import EXIT_OK, Launcher
 
 if TYPE_CHECKING:
     from .options import WorkerOptions
@@ -44,7 +44,7 @@ def start(options: WorkerOptions) -> int:
     config.discover_jobs()  # type: ignore[attr-defined]
     database(options.database)
     try:
-        connection = dedicated(options.database, role="start")
+        connection = dedicated(options.database, role="worker start")
         connection.ensure_connection()
         check_database(connection)
         _check_room(options)

@@ -14,9 +14,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from django.utils import autoreload
 
-from faktory_django import settings
+from faktory_django import logs, settings
 from faktory_django.errors import FaktoryError, InvalidOption, InvalidQueueName
-from faktory_django.worker import logs, start
+from faktory_django.worker import start
 from faktory_django.worker.options import WorkerOptions, queue_order
 
 EPILOG: Final = """\

@@ -1,4 +1,4 @@
-"""Logs of the worker command: one line an event, plain or as JSON."""
+"""Logs of the commands: one line an event, plain or as JSON."""
 
 from __future__ import annotations
 
