@@ -7,6 +7,7 @@ FaktoryError
 │   ├── InvalidQueueName
 │   ├── InvalidTime         a naive datetime, a negative or absurd delay
 │   └── PayloadTooLarge
+├── CommandRefused          a client of the wire gets an error for what it sent
 ├── DuplicateJobType        two functions claim one jobtype
 ├── UnknownJobType          no function is registered for a jobtype
 ├── ReservationLost         another process holds the job, or it has ended
@@ -48,6 +49,10 @@ class InvalidTime(InvalidPayload):
 
 class PayloadTooLarge(InvalidPayload):
     """A job is larger than MAX_PAYLOAD_BYTES."""
+
+
+class CommandRefused(FaktoryError):
+    """What a client of the wire sent is refused; the text follows the word ERR of the reply."""
 
 
 class DuplicateJobType(FaktoryError):

@@ -35,10 +35,30 @@ class Chore:
 
 
 @dataclass(slots=True)
+class Tally:
+    """What one kind of upkeep has done in this process, since its start."""
+
+    cycles: int = 0
+    moved: int = 0
+    seconds: float = 0.0
+
+    def add(self, moved: int, started: float) -> None:
+        """Count a cycle that began at started, by the monotonic clock."""
+        self.cycles += 1
+        self.moved += moved
+        self.seconds += time.monotonic() - started
+
+
+@dataclass(slots=True)
 class Maintenance:
     """The chores of one process, and what they remember."""
 
     promoter: Promoter = field(default_factory=Promoter)
+    scheduled: Tally = field(default_factory=Tally)
+    retries: Tally = field(default_factory=Tally)
+    dead: Tally = field(default_factory=Tally)
+    busy: Tally = field(default_factory=Tally)
+    workers: Tally = field(default_factory=Tally)
     chores: list[Chore] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -84,13 +104,17 @@ class Maintenance:
     def promote_due(self, connection: BaseDatabaseWrapper) -> float | None:
         """Move what is due into its queue; come again when the next is, at most a second on."""
         limit = settings.get().due_batch
+        started = time.monotonic()
         scheduled, retry = self.promoter.next_due(connection)
-        moved = 0
+        from_scheduled = from_retries = 0
         if scheduled is not None and scheduled <= 0:
-            moved += self.promoter.promote_scheduled(connection, limit)
+            from_scheduled = self.promoter.promote_scheduled(connection, limit)
+        self.scheduled.add(from_scheduled, started)
+        started = time.monotonic()
         if retry is not None and retry <= 0:
-            moved += self.promoter.promote_retries(connection, limit)
-        if moved:
+            from_retries = self.promoter.promote_retries(connection, limit)
+        self.retries.add(from_retries, started)
+        if from_scheduled or from_retries:
             return 0.0
         soon = [seconds for seconds in (scheduled, retry) if seconds is not None and seconds > 0]
         return min(soon) + 0.001 if soon else None
@@ -98,15 +122,26 @@ class Maintenance:
     def reap(self, connection: BaseDatabaseWrapper) -> None:
         """Take jobs back from dead processes, fail what has run out of its reservation."""
         ours = settings.get()
-        silent_seconds = ours.silent_process_seconds
-        due = reap.due(connection, silent_seconds=silent_seconds)
+        started = time.monotonic()
+        silent = ours.silent_process_seconds
+        wire_silent = ours.silent_wire_seconds
+        due = reap.due(connection, silent_seconds=silent, wire_silent_seconds=wire_silent)
         expired = reap.expire(connection) if due.expired else 0
         expired += reap.expire_overdue(connection) if due.overdue else 0
-        reaped = 0
+        reaped = forgotten = 0
         if due.silent:
             reaped = reap.reap_silent(
-                connection, silent_seconds=silent_seconds, max_crashes=ours.max_crashes
+                connection, silent_seconds=silent, max_crashes=ours.max_crashes
             )
+            forgotten = reap.forget_silent(
+                connection, silent_seconds=silent, wire_silent_seconds=wire_silent
+            )
+        if ours.rescue_silent_wire:
+            reaped += reap.reap_silent_wire(
+                connection, silent_seconds=wire_silent, max_crashes=ours.max_crashes
+            )
+        self.busy.add(expired + reaped, started)
+        self.workers.add(forgotten, started)
         if expired or reaped:
             logger.warning("%d reservations ran out, %d jobs taken back", expired, reaped)
 
@@ -117,7 +152,9 @@ class Maintenance:
     def trim(self, connection: BaseDatabaseWrapper) -> float | None:
         """Delete what is old; come again at once while there are many."""
         ours = settings.get()
+        started = time.monotonic()
         purged = dead.purge(connection, max_days=ours.dead_max_days, max_jobs=ours.dead_max_jobs)
+        self.dead.add(purged, started)
         stats.fold_days(connection, keep_days=ours.minute_counters_days)
         stats.trim_days(connection, keep_days=ours.day_counters_days)
         stats.merge_levels(connection)

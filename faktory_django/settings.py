@@ -48,6 +48,32 @@ class FaktorySettings:
     max_crashes: int = _setting(3, 1, 100)
     silent_child_seconds: float = _setting(60.0, 5, 86_400)
 
+    # the wire server
+    server_bind: str = "127.0.0.1:7419"
+    server_processes: int = _setting(1, 1, 256)
+    server_password: str = ""
+    server_tls_cert: str = ""
+    server_tls_key: str = ""
+    server_grace_seconds: float = _setting(10.0, 0, 3_600)
+    server_connections: int = _setting(2_000, 1, 100_000)
+    server_hello_bytes: int = _setting(4_096, 256, 65_536)
+    server_hello_seconds: float = _setting(2.0, 0.1, 60)
+    server_logins_per_minute: int = _setting(10, 1, 100_000)
+    server_line_bytes: int = _setting(33_554_432, 1_024, 1_073_741_824)
+    server_line_seconds: float = _setting(120.0, 1, 86_400)
+    server_job_bytes: int = _setting(33_554_432, 1_024, 268_435_456)
+    server_job_depth: int = _setting(1_000, 1, 5_000)
+    server_bulk_jobs: int = _setting(1_000_000, 1, 1_000_000)
+    server_fetch_queues: int = _setting(1_000, 1, 100_000)
+    server_idle_seconds: float = _setting(0.0, 0, 604_800)
+    server_write_seconds: float = _setting(30.0, 1, 86_400)
+    server_buffer_bytes: int = _setting(268_435_456, 65_536, 68_719_476_736)
+    server_command_seconds: float = _setting(5.0, 0.1, 3_600)
+    server_old_clients: bool = True
+    server_mutations: bool = True
+    silent_wire_seconds: float = _setting(60.0, 1, 86_400)
+    rescue_silent_wire: bool = False
+
     # upkeep
     beat_seconds: float = _setting(5.0, 0.1, 60)
     silent_process_seconds: float = _setting(30.0, 1, 3_600)

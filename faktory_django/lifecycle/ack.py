@@ -81,30 +81,6 @@ WITH ended AS (
 SELECT 1 FROM ended
 """
 
-# Two jobs may share a jid: the oldest reservation that the asker may end is ended.
-ACK_JID: Final = """
-WITH held AS MATERIALIZED (
-    SELECT l.id, l.ids
-    FROM faktory_django_lease l
-    WHERE l.jid = %(jid)s AND (%(wid)s::text IS NULL OR l.wid = %(wid)s)
-    ORDER BY l.id
-    LIMIT 1
-    FOR UPDATE
-), freed AS (
-    DELETE FROM faktory_django_lease l
-    WHERE l.id = ANY(ARRAY(SELECT id FROM held))
-), ended AS (
-    DELETE FROM faktory_django_job j
-    WHERE j.id = ANY(ARRAY(SELECT unnest(ids) FROM held))
-    RETURNING j.queue, j.jobtype
-), counted AS (
-    INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, done)
-    SELECT date_trunc('minute', clock_timestamp()), queue, jobtype, 1
-    FROM ended
-)
-SELECT 1 FROM ended
-"""
-
 
 def ack_last(job: int, lease: int, *, wait_seconds: float, run_seconds: float, using: str) -> None:
     """End a job as the last statement of the transaction that holds its effects.
@@ -116,8 +92,3 @@ def ack_last(job: int, lease: int, *, wait_seconds: float, run_seconds: float, u
     params = {"id": job, "lease": lease, "waits": tally.waits, "runs": tally.runs}
     if not execute(database(using), ACK_ONE, params):
         raise ReservationLost(f"job {job} is no longer held by lease {lease}")
-
-
-def ack_jid(jid: str, *, wid: str | None = None, using: str | None = None) -> bool:
-    """End the oldest reservation of a jid, of that wid only when one is given."""
-    return bool(execute(database(using), ACK_JID, {"jid": jid, "wid": wid}))

@@ -1,4 +1,4 @@
-"""Beat: worker processes say that they live; an operator's wish comes back."""
+"""Beat: processes of ours say that they live; an operator's wish comes back."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 REGISTER: Final = """
-INSERT INTO faktory_django_process AS p (wid, hostname, pid, labels, queues, version, concurrency,
-    state, started_at, beat_at)
-VALUES (%(wid)s, %(hostname)s, %(pid)s, %(labels)b::text[], %(queues)b::text[], %(version)s,
-    %(concurrency)s, 'running', clock_timestamp(), clock_timestamp())
+INSERT INTO faktory_django_process AS p (wid, kind, hostname, pid, labels, queues, version,
+    concurrency, state, started_at, beat_at)
+VALUES (%(wid)s, %(kind)s, %(hostname)s, %(pid)s, %(labels)b::text[], %(queues)b::text[],
+    %(version)s, %(concurrency)s, 'running', clock_timestamp(), clock_timestamp())
 ON CONFLICT (wid) DO UPDATE SET beat_at = excluded.beat_at
 """
 # One narrow, in-page update for each process; leases are not updated.
 BEAT: Final = """
 UPDATE faktory_django_process p
-SET beat_at = clock_timestamp(), rss_kb = b.rss_kb, running = b.running
-FROM unnest(%(wids)b::text[], %(rss_kbs)b::bigint[], %(runnings)b::text[])
-    AS b(wid, rss_kb, running)
+SET beat_at = clock_timestamp(), rss_kb = b.rss_kb, running = b.running,
+    connections = b.connections
+FROM unnest(%(wids)b::text[], %(rss_kbs)b::bigint[], %(runnings)b::text[], %(connections)b::int[])
+    AS b(wid, rss_kb, running, connections)
 WHERE p.wid = b.wid
 RETURNING p.wid, p.state, extract(epoch FROM p.beat_at)::float8
 """
@@ -47,7 +48,7 @@ DELETE FROM faktory_django_process WHERE wid = %(wid)s
 
 @dataclass(frozen=True, slots=True)
 class ProcessInfo:
-    """What a worker process says of itself."""
+    """What a process says of itself; kind is "python" for a worker, "server" for a wire server."""
 
     wid: str
     hostname: str
@@ -56,21 +57,27 @@ class ProcessInfo:
     concurrency: int
     queues: tuple[str, ...]
     labels: tuple[str, ...] = ()
+    kind: str = "python"
 
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """How a process is: its memory, and [job id, start in Unix seconds] of its busy slots."""
+    """How a process is: its memory, and [job id, start in Unix seconds] of its busy slots.
+
+    connections are those of a server's clients.
+    """
 
     wid: str
     rss_kb: int
     running: str = field(default="[]")
+    connections: int = 0
 
 
 def register(connection: BaseDatabaseWrapper, info: ProcessInfo) -> None:
     """Make a process known; it has to beat from now on."""
     params = {
         "wid": info.wid,
+        "kind": info.kind,
         "hostname": info.hostname,
         "pid": info.pid,
         "labels": list(info.labels),
@@ -92,6 +99,7 @@ def beat(
         "wids": [p.wid for p in pulses],
         "rss_kbs": [p.rss_kb for p in pulses],
         "runnings": [p.running for p in pulses],
+        "connections": [p.connections for p in pulses],
     }
     rows = execute(connection, BEAT, params)
     return {wid: state for wid, state, _ in rows}, rows[0][2] if rows else None

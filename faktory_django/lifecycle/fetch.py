@@ -57,7 +57,6 @@ class Consumer:
 
     wid: str
     listens: bool = False
-    each: bool = False
     waiting: bool = False
     clock: Callable[[], float] = time.monotonic
     watermarks: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -74,7 +73,16 @@ class Consumer:
 
         A result shorter than wanted does not mean that the queues are empty.
         """
-        rows = execute(connection, TURN, self._params(queues, wanted, acks))
+        return self.took(execute(connection, TURN, self.params(queues, wanted, acks)), acks)
+
+    def turn_each(
+        self, connection: BaseDatabaseWrapper, queues: Sequence[str], wids: Sequence[str]
+    ) -> Turn:
+        """Claim a job for each wid, under a lease of its own that ends by itself."""
+        return self.took(execute(connection, TURN, self.params(queues, len(wids), wids=wids)))
+
+    def took(self, rows: Sequence[tuple[Any, ...]], acks: Sequence[LeaseAck] = ()) -> Turn:
+        """Take note of what a turn brought, and return it."""
         counts, moment, sweep_ms, registered = rows[-1][9:]
         jobs = [Claimed(*row[:9]) for row in rows[:-1]]
         for job in jobs:
@@ -87,19 +95,27 @@ class Consumer:
         lost = [ack for ack, n in zip(acks, counts, strict=True) if n != len(ack.ids)]
         return Turn(jobs, lost, rows[-1][1], moment, swept=sweep_ms is not None)
 
-    def _params(
-        self, queues: Sequence[str], wanted: int, acks: Sequence[LeaseAck]
+    def params(
+        self,
+        queues: Sequence[str],
+        wanted: int,
+        acks: Sequence[LeaseAck] = (),
+        *,
+        wids: Sequence[str] | None = None,
     ) -> dict[str, Any]:
+        """Return the parameters of TURN; with wids, one for each job, every job gets a lease."""
+        known = set(queues)
+        lanes = [(*lane, pos) for lane, pos in self.watermarks.items() if lane[0] in known]
         return ack_params(acks) | {
             "holder": self.wid,
             "wanted": wanted,
             "queues": list(queues),
-            "lane_queues": [queue for queue, _ in self.watermarks],
-            "lane_ranks": [rank for _, rank in self.watermarks],
-            "lane_afters": list(self.watermarks.values()),
+            "lane_queues": [queue for queue, _, _ in lanes],
+            "lane_ranks": [rank for _, rank, _ in lanes],
+            "lane_afters": [pos for _, _, pos in lanes],
             # sweeping takes a tenth of the time at most: dead entries make it dear
             "sweep": self.clock() >= self.next_sweep,
             "waiting": self.waiting or not self.listens,
             "fast": settings.get().fast_acks,
-            "each": self.each,
+            "wids": None if wids is None else list(wids),
         }

@@ -12,6 +12,7 @@ from faktory_django import migrations
 from faktory_django.errors import DatabaseNotMigrated, DatabaseNotReady
 from faktory_django.notify import WAKE_FUNCTION
 
+from .by_jid import ACK_FUNCTION
 from .connection import execute
 from .push import PUSH_FUNCTION, SCHEDULE_FUNCTION
 from .stats import ADD_FUNCTION
@@ -44,6 +45,7 @@ FUNCTIONS: Final = (
     PUSH_FUNCTION,
     SCHEDULE_FUNCTION,
     TURN_FUNCTION,
+    ACK_FUNCTION,
     ADD_FUNCTION,
 )
 # The cheapest way from a jid to a waiting job; only pages need it.
@@ -59,7 +61,8 @@ APPLIED: Final = "SELECT name FROM django_migrations WHERE app = 'faktory_django
 MISSING: Final = """
 SELECT name
 FROM unnest(ARRAY['faktory_django_push_v1', 'faktory_django_schedule_v1',
-    'faktory_django_turn_v1', 'faktory_django_wake_v1', 'faktory_django_add_v1']) AS name
+    'faktory_django_turn_v1', 'faktory_django_wake_v1', 'faktory_django_add_v1',
+    'faktory_django_ack_v1']) AS name
 WHERE to_regproc(name) IS NULL
 """
 

@@ -6,7 +6,8 @@ and the count says so.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db import transaction
 
@@ -15,10 +16,10 @@ from faktory_django import signals
 from .announce import announce
 from .connection import database, execute
 from .dead import Buried, push_on_dead
-from .push import READIED
+from .push import READIED, RFC3339
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -130,6 +131,36 @@ KILL_WAITING: Final = tuple(_KILL_WAITING.format(place=place) for place in _PLAC
 DISCARD_WAITING: Final = tuple(_DISCARD_WAITING.format(place=place) for place in _PLACES)
 
 
+# The text that a pattern is matched against is the whole job hash, as payload.whole() gives it.
+_WHOLE: Final = f"""
+'{{"' || CASE WHEN s.enqueued_at IS NULL THEN '' ELSE
+    'enqueued_at":"' || {RFC3339.format("s.enqueued_at")} || '","' END
+|| CASE WHEN s.failure IS NULL THEN '' ELSE 'failure":' || s.failure || ',"' END
+|| substr(s.body, 3)
+"""
+_MATCHING = f"""
+SELECT s.id
+FROM TABLE_OF_SET s
+WHERE s.id > %(after)s
+AND (%(jids)b::text[] IS NULL OR s.jid = ANY(%(jids)b::text[]))
+AND (%(jobtype)s::text IS NULL OR s.jobtype = %(jobtype)s)
+AND (%(pattern)s::text IS NULL OR {_WHOLE} ~ %(pattern)s)
+ORDER BY s.id
+LIMIT %(limit)s
+"""
+MATCHING: Final = {name: _MATCHING.replace("TABLE_OF_SET", table) for name, table in TABLES.items()}
+LAST: Final = {name: f"SELECT coalesce(max(id), 0) FROM {table}" for name, table in TABLES.items()}
+PAGE: Final = 1_000
+
+
+class Filter(NamedTuple):
+    """Which entries of a set: jids decide alone; else jobtype and glob, both (section 4.9)."""
+
+    jids: tuple[str, ...] = ()
+    jobtype: str = ""
+    glob: str = ""
+
+
 def requeue(target: str, ids: Sequence[int], *, using: str | None = None) -> int:
     """Put entries of "scheduled", "retries" or "dead" at the end of their queues; count them."""
     return int(execute(database(using), REQUEUE[target], {"ids": sorted(ids)})[0][0])
@@ -161,6 +192,84 @@ def discard(target: str, ids: Sequence[int], *, using: str | None = None) -> int
         with transaction.atomic(using=connection.alias, savepoint=False):
             return len(_take_waiting(connection, DISCARD_WAITING, ids))
     return int(execute(connection, DISCARD[target], {"ids": sorted(ids)})[0][0])
+
+
+def mutate(
+    act: Callable[[Sequence[int]], int],
+    target: str,
+    wanted: Filter,
+    *,
+    using: str | None = None,
+) -> int:
+    """Do something to the entries of a set that match, a thousand a transaction; count them.
+
+    Entries that come in meanwhile are left alone.
+    """
+    done = 0
+    for page in _pages(target, wanted, using):
+        done += act(page)
+    return done
+
+
+def _pages(target: str, wanted: Filter, using: str | None) -> Iterator[list[int]]:
+    connection = database(using)
+    last = execute(connection, LAST[target])[0][0]
+    alone = bool(wanted.jids)
+    params: dict[str, Any] = {
+        "jids": list(wanted.jids) if alone else None,
+        "jobtype": None if alone else wanted.jobtype or None,
+        "pattern": None if alone or not wanted.glob else glob_to_regex(wanted.glob),
+        "limit": PAGE,
+    }
+    after = 0
+    while True:
+        rows = execute(connection, MATCHING[target], params | {"after": after})
+        if page := [row[0] for row in rows if row[0] <= last]:
+            yield page
+        if len(page) < PAGE:
+            return
+        after = page[-1]
+
+
+_GLOB: Final = re.compile(r"\\(.)|\[(\^?)((?:\\.|[^\]\\])*)\]|(\*+)|(\?)|(.)", re.DOTALL)
+_CLASS: Final = re.compile(r"\\(.)|(.)", re.DOTALL)
+
+
+def glob_to_regex(glob: str) -> str:
+    """Return a glob of Redis as a regular expression of PostgreSQL for the whole text.
+
+    * any text, ? one character, [a-z] and [^a-z] classes, a backslash takes the next literally.
+    """
+    parts = ["^(?:"]
+    for escaped, negated, members, stars, one, plain in _GLOB.findall(glob):
+        if stars:
+            parts.append(".*")
+        elif one:
+            parts.append(".")
+        elif members:
+            parts.append(f"[{negated}{_class(_CLASS.findall(members))}]")
+        else:
+            parts.append(_literal(escaped or plain))
+    return "".join([*parts, ")$"])
+
+
+def _class(members: list[tuple[str, str]]) -> str:
+    """Return what stands in a class; each member is an escaped or a plain character."""
+    parts: list[str] = []
+    while members:
+        first = "".join(members.pop(0))
+        if len(members) >= 2 and members[0][1] == "-":
+            last = "".join(members[1])
+            del members[:2]
+            # the wrong way round means the same
+            parts.append("-".join(map(_literal, sorted((first, last)))))
+        else:
+            parts.append(_literal(first))
+    return "".join(parts)
+
+
+def _literal(character: str) -> str:
+    return character if character.isalnum() or character in ' _",' else f"\\{character}"
 
 
 def _take_waiting(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from django.db import transaction
 
@@ -25,7 +25,7 @@ RFC3339: Final = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"
 PUSH_FUNCTION: Final = f"""
 CREATE OR REPLACE FUNCTION faktory_django_push_v1(
     queues text[], priorities smallint[], jids text[], jobtypes text[],
-    reserve_fors int[], bodies text[], wake boolean
+    reserve_fors int[], bodies text[], failures text[], wake boolean
 )
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -43,12 +43,12 @@ BEGIN
     END IF;
     WITH pushed AS (
         INSERT INTO faktory_django_job
-            (queue, priority, jid, jobtype, enqueued_at, reserve_for, body)
+            (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure)
         SELECT p.queue, p.priority, p.jid, p.jobtype, moment, p.reserve_for,
             CASE WHEN p.body ^@ '{{"created_at":' THEN p.body
-            ELSE stamp || substr(p.body, 2) END
-        FROM unnest(queues, priorities, jids, jobtypes, reserve_fors, bodies)
-            AS p(queue, priority, jid, jobtype, reserve_for, body)
+            ELSE stamp || substr(p.body, 2) END, p.failure
+        FROM unnest(queues, priorities, jids, jobtypes, reserve_fors, bodies, failures)
+            AS p(queue, priority, jid, jobtype, reserve_for, body, failure)
         RETURNING id, queue, priority, jobtype
     ), counted AS (
         INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, pushed)
@@ -70,7 +70,8 @@ $$
 SCHEDULE_FUNCTION: Final = f"""
 CREATE OR REPLACE FUNCTION faktory_django_schedule_v1(
     queues text[], priorities smallint[], jids text[], jobtypes text[],
-    reserve_fors int[], bodies text[], ats timestamptz[], delays float8[], wake boolean
+    reserve_fors int[], bodies text[], failures text[], ats timestamptz[], delays float8[],
+    wake boolean
 )
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -82,11 +83,12 @@ BEGIN
         SELECT p.*, coalesce(p.at, moment + p.delay * interval '1 s', moment) AS due_at,
             CASE WHEN p.body ^@ '{{"created_at":' THEN p.body
             ELSE stamp || substr(p.body, 2) END AS stamped
-        FROM unnest(queues, priorities, jids, jobtypes, reserve_fors, bodies, ats, delays)
-            WITH ORDINALITY
-            AS p(queue, priority, jid, jobtype, reserve_for, body, at, delay, place)
+        FROM unnest(
+                queues, priorities, jids, jobtypes, reserve_fors, bodies, failures, ats, delays
+            ) WITH ORDINALITY
+            AS p(queue, priority, jid, jobtype, reserve_for, body, failure, at, delay, place)
     ), complete AS MATERIALIZED (
-        SELECT queue, priority, jid, jobtype, reserve_for, due_at, place,
+        SELECT queue, priority, jid, jobtype, reserve_for, failure, due_at, place,
             CASE WHEN delay IS NULL THEN stamped
             ELSE overlay(
                 stamped PLACING ',"at":"' || {RFC3339.format("due_at")} || '",'
@@ -95,8 +97,8 @@ BEGIN
         FROM given
     ), scheduled AS (
         INSERT INTO faktory_django_scheduledjob
-            (queue, priority, jid, jobtype, reserve_for, body, due_at)
-        SELECT queue, priority, jid, jobtype, reserve_for, body, due_at
+            (queue, priority, jid, jobtype, reserve_for, body, failure, due_at)
+        SELECT queue, priority, jid, jobtype, reserve_for, body, failure, due_at
         FROM complete
         WHERE due_at > moment
         ORDER BY place
@@ -109,13 +111,15 @@ BEGIN
     )
     SELECT array_agg(queue ORDER BY place) AS queues, array_agg(priority ORDER BY place) AS ranks,
         array_agg(jid ORDER BY place) AS jids, array_agg(jobtype ORDER BY place) AS jobtypes,
-        array_agg(reserve_for ORDER BY place) AS reserves, array_agg(body ORDER BY place) AS bodies
+        array_agg(reserve_for ORDER BY place) AS reserves, array_agg(body ORDER BY place) AS bodies,
+        array_agg(failure ORDER BY place) AS failures
     INTO due
     FROM complete
     WHERE due_at <= moment;
     IF due.queues IS NOT NULL THEN
         PERFORM faktory_django_push_v1(
-            due.queues, due.ranks, due.jids, due.jobtypes, due.reserves, due.bodies, wake);
+            due.queues, due.ranks, due.jids, due.jobtypes, due.reserves, due.bodies,
+            due.failures, wake);
     END IF;
 END
 $$
@@ -131,6 +135,13 @@ levels AS (
     WHERE e.priority <> 0 AND NOT EXISTS (
         SELECT FROM faktory_django_level v WHERE v.queue = e.queue AND v.rank = 2 * e.priority
     )
+), known AS (
+    INSERT INTO faktory_django_queue (name)
+    SELECT DISTINCT e.queue
+    FROM entered e
+    WHERE NOT EXISTS (SELECT FROM faktory_django_queue q WHERE q.name = e.queue)
+    ORDER BY e.queue
+    ON CONFLICT (name) DO NOTHING
 ), readied AS (
     INSERT INTO faktory_django_ready (queue, rank, pos, job_id)
     SELECT queue, 2 * priority, id, id
@@ -145,21 +156,45 @@ levels AS (
 
 PUSH: Final = """
 SELECT faktory_django_push_v1(
-    %b::text[], %b::smallint[], %b::text[], %b::text[], %b::int[], %b::text[], %b)
+    %b::text[], %b::smallint[], %b::text[], %b::text[], %b::int[], %b::text[], %b::text[], %b)
 """
 SCHEDULE: Final = """
 SELECT faktory_django_schedule_v1(
-    %b::text[], %b::smallint[], %b::text[], %b::text[], %b::int[], %b::text[],
+    %b::text[], %b::smallint[], %b::text[], %b::text[], %b::int[], %b::text[], %b::text[],
     %b::timestamptz[], %b::float8[], %b)
 """
 WAKE: Final = "SELECT faktory_django_wake_v1(%b::text[], %b::int)"
+
+
+class Pushable(Protocol):
+    """A job as the store takes it: what Push says, from whatever door."""
+
+    @property
+    def queue(self) -> str: ...
+    @property
+    def jid(self) -> str: ...
+    @property
+    def jobtype(self) -> str: ...
+    @property
+    def body(self) -> str: ...
+    @property
+    def priority(self) -> int: ...
+    @property
+    def reserve_for(self) -> int: ...
+    @property
+    def at(self) -> datetime | None: ...
+    @property
+    def delay_seconds(self) -> float | None: ...
+    @property
+    def failure(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Push:
     """A job as the store takes it; reserve_for is in seconds, within 60 to 86400.
 
-    With at (aware) or delay_seconds it is scheduled, by the database's clock.
+    With at (aware) or delay_seconds it is scheduled, by the database's clock. failure is that of
+    a job that somebody pushes again.
     """
 
     queue: str
@@ -170,6 +205,7 @@ class Push:
     reserve_for: int = 1_800
     at: datetime | None = None
     delay_seconds: float | None = None
+    failure: str | None = None
 
 
 def push(pushes: Sequence[Push], *, using: str | None = None) -> None:
@@ -187,26 +223,34 @@ def push(pushes: Sequence[Push], *, using: str | None = None) -> None:
         _push(connection, pushes)
 
 
-def _push(connection: BaseDatabaseWrapper, pushes: Sequence[Push]) -> None:
-    autocommit = not connection.in_atomic_block
+def statement(pushes: Sequence[Pushable], *, wake: bool) -> tuple[str, list[Any]]:
+    """Return the statement that stores these jobs, and its parameters.
+
+    With wake it tells idle workers, which is right where it commits by itself.
+    """
     columns = _columns(pushes)
     if all(p.at is None and p.delay_seconds is None for p in pushes):
-        execute(connection, PUSH, [*columns, autocommit])
-    else:
-        times: list[list[Any]] = [[p.at for p in pushes], [p.delay_seconds for p in pushes]]
-        execute(connection, SCHEDULE, [*columns, *times, autocommit])
+        return PUSH, [*columns, wake]
+    times: list[list[Any]] = [[p.at for p in pushes], [p.delay_seconds for p in pushes]]
+    return SCHEDULE, [*columns, *times, wake]
+
+
+def _push(connection: BaseDatabaseWrapper, pushes: Sequence[Push]) -> None:
+    autocommit = not connection.in_atomic_block
+    execute(connection, *statement(pushes, wake=autocommit))
     if not autocommit:
         # A worker that went idle between this statement and the COMMIT would not be told.
         _wake_after_commit(connection, {p.queue for p in pushes}, len(pushes))
 
 
-def _columns(pushes: Sequence[Push]) -> Iterator[list[Any]]:
+def _columns(pushes: Sequence[Pushable]) -> Iterator[list[Any]]:
     yield [p.queue for p in pushes]
     yield [p.priority for p in pushes]
     yield [p.jid for p in pushes]
     yield [p.jobtype for p in pushes]
     yield [p.reserve_for for p in pushes]
     yield [p.body for p in pushes]
+    yield [p.failure for p in pushes]
 
 
 @dataclass(slots=True)

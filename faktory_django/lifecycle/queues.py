@@ -24,6 +24,14 @@ ON CONFLICT (name) DO UPDATE SET paused = excluded.paused
 WHERE q.paused <> excluded.paused
 RETURNING (SELECT faktory_django_wake_v1(%(names)b::text[], 1000))::text
 """
+# For the wire, whose pause of a queue that is not known has no effect (section 4.8).
+SET_KNOWN_PAUSED: Final = """
+UPDATE faktory_django_queue q
+SET paused = %(paused)s
+WHERE (%(every)s OR q.name = ANY(%(names)b::text[])) AND q.paused <> %(paused)s
+RETURNING (SELECT faktory_django_wake_v1(ARRAY[q.name], 1000))::text
+"""
+NAMES: Final = "SELECT q.name FROM faktory_django_queue q ORDER BY q.name"
 # A bounded number at a time; entries that a claim is taking are left to it.
 CLEAR: Final = """
 WITH entries AS MATERIALIZED (
@@ -94,6 +102,19 @@ def pause(*names: str, using: str | None = None) -> None:
 def resume(*names: str, using: str | None = None) -> None:
     """Let workers take jobs from these queues again. Raises InvalidQueueName."""
     execute(database(using), SET_PAUSED, {"names": _checked(names), "paused": False})
+
+
+def set_known_paused(
+    names: Sequence[str], *, paused: bool, every: bool = False, using: str | None = None
+) -> None:
+    """Pause or resume those of these queues that are known; with every, all that are known."""
+    params = {"names": list(names), "paused": paused, "every": every}
+    execute(database(using), SET_KNOWN_PAUSED, params)
+
+
+def known(*, using: str | None = None) -> list[str]:
+    """Return the names of all known queues, in order."""
+    return [row[0] for row in execute(database(using), NAMES)]
 
 
 def clear(name: str, *, using: str | None = None, limit: int = 1_000) -> int:

@@ -142,7 +142,8 @@ SELECT coalesce(
 ), EXISTS (
     SELECT
     FROM faktory_django_process p
-    WHERE p.beat_at < clock_timestamp() - %(silent)s * interval '1 s'
+    WHERE p.beat_at < clock_timestamp()
+        - CASE p.kind WHEN 'wire' THEN %(wire_silent)s ELSE %(silent)s END * interval '1 s'
 ) OR EXISTS (
     SELECT
     FROM faktory_django_lease l
@@ -168,15 +169,29 @@ FREE: Final = "DELETE FROM faktory_django_lease l WHERE l.id = ANY(%(leases)b::b
 FORGET_SILENT: Final = """
 WITH gone AS (
     DELETE FROM faktory_django_process p
-    WHERE p.beat_at < clock_timestamp() - %(silent)s * interval '1 s'
-    RETURNING p.wid
+    WHERE p.beat_at < clock_timestamp()
+        - CASE p.kind WHEN 'wire' THEN %(wire_silent)s ELSE %(silent)s END * interval '1 s'
+    RETURNING p.wid, p.kind, p.connections
 ), idle AS (
     DELETE FROM faktory_django_waiter w
     WHERE NOT EXISTS (SELECT FROM faktory_django_process p WHERE p.wid = w.wid)
     OR w.wid = ANY(ARRAY(SELECT wid FROM gone))
 )
-SELECT count(*)
+SELECT count(*) FILTER (WHERE kind = 'python' OR (kind = 'wire' AND connections > 0))
 FROM gone
+"""
+
+# The jobs of wire workers that have gone silent; only where the setting asks for it, for the
+# protocol leaves them until their reservation ends.
+SILENT_WIRE: Final = """
+SELECT l.id
+FROM faktory_django_lease l
+LEFT JOIN faktory_django_process p ON p.wid = l.wid
+WHERE l.expires_at IS NOT NULL AND l.wid <> '' AND l.id > %(after)s
+AND l.claimed_at < clock_timestamp() - %(silent)s * interval '1 s'
+AND (p.wid IS NULL OR p.beat_at < clock_timestamp() - %(silent)s * interval '1 s')
+ORDER BY l.id
+LIMIT %(limit)s
 """
 
 
@@ -189,10 +204,18 @@ class Due(NamedTuple):
 
 
 def due(
-    connection: BaseDatabaseWrapper, *, silent_seconds: float, margin_seconds: float = 60
+    connection: BaseDatabaseWrapper,
+    *,
+    silent_seconds: float,
+    wire_silent_seconds: float = 60,
+    margin_seconds: float = 60,
 ) -> Due:
     """Return what there is to reap, in one round trip."""
-    params = {"silent": silent_seconds, "margin": margin_seconds}
+    params = {
+        "silent": silent_seconds,
+        "wire_silent": wire_silent_seconds,
+        "margin": margin_seconds,
+    }
     return Due(*execute(connection, DUE, params)[0])
 
 
@@ -254,8 +277,34 @@ def reap_silent(
         if len(page) < limit:
             break
         after = page[-1][0]
-    execute(connection, FORGET_SILENT, {"silent": silent_seconds})
     return reaped
+
+
+def forget_silent(
+    connection: BaseDatabaseWrapper, *, silent_seconds: float, wire_silent_seconds: float = 60
+) -> int:
+    """Forget processes that have not beaten for so long, and waiters that are none; count workers.
+
+    The jobs of Python workers must have been taken before; wire servers close the connections of
+    workers that they find forgotten.
+    """
+    params = {"silent": silent_seconds, "wire_silent": wire_silent_seconds}
+    return int(execute(connection, FORGET_SILENT, params)[0][0])
+
+
+def reap_silent_wire(
+    connection: BaseDatabaseWrapper, *, silent_seconds: float, max_crashes: int, limit: int = 100
+) -> int:
+    """Take the jobs of wire workers that have not beaten for silent_seconds, page by page."""
+    reaped, after = 0, 0
+    while True:
+        params = {"after": after, "silent": silent_seconds, "limit": limit}
+        page = [row[0] for row in execute(connection, SILENT_WIRE, params)]
+        for lease in page:
+            reaped += reap(connection, [lease], max_crashes=max_crashes)
+        if len(page) < limit:
+            return reaped
+        after = page[-1]
 
 
 def expire(connection: BaseDatabaseWrapper, *, limit: int = 100) -> int:

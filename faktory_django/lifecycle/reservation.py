@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from faktory_django.errors import ReservationLost
 
@@ -134,3 +134,39 @@ def return_strays(connection: BaseDatabaseWrapper, wid: str, known: Sequence[int
 
 
 DROP: Final = "DELETE FROM faktory_django_lease WHERE id = %(lease)s"
+
+
+# Claims of the wire that no client has got: those whose client went away, or all that a server
+# has made since a lease, when it never saw the answer.
+RETURN_CLAIMS: Final = f"""
+WITH held AS MATERIALIZED (
+    SELECT l.id, l.ids
+    FROM faktory_django_lease l
+    WHERE l.id = ANY(%(leases)b::bigint[])
+    OR (%(server)s::text IS NOT NULL AND l.id > %(after)s AND l.server = %(server)s)
+    ORDER BY l.id
+    FOR UPDATE SKIP LOCKED
+), freed AS (
+    DELETE FROM faktory_django_lease l
+    WHERE l.id = ANY(ARRAY(SELECT id FROM held))
+), back AS MATERIALIZED (
+    SELECT j.id, j.queue, j.priority
+    FROM faktory_django_job j
+    WHERE j.id = ANY(ARRAY(SELECT unnest(ids) FROM held))
+    ORDER BY j.id
+), {RETURNED}
+SELECT count(*), (SELECT count(*) FROM woken)
+FROM readied
+"""
+
+
+def return_claims(connection: BaseDatabaseWrapper, leases: Sequence[int]) -> int:
+    """Put back jobs of the wire whose clients went away before they got them; count them."""
+    params = {"leases": sorted(leases), "server": None, "after": 0}
+    return int(execute(connection, RETURN_CLAIMS, params)[0][0])
+
+
+def return_unanswered_claims(connection: BaseDatabaseWrapper, server: str, after: int) -> int:
+    """Put back what a wire server has claimed after a lease without seeing the answer."""
+    params: dict[str, Any] = {"leases": [], "server": server, "after": after}
+    return int(execute(connection, RETURN_CLAIMS, params)[0][0])

@@ -61,7 +61,15 @@ WITH taken AS MATERIALIZED (
     GROUP BY c.span, c.queue, c.jobtype
 ), known AS (
     INSERT INTO faktory_django_queue (name)
-    SELECT DISTINCT queue FROM taken WHERE pushed > 0 ORDER BY queue
+    -- one that has only scheduled jobs is not there yet (protocol section 4.7)
+    SELECT t.queue
+    FROM (
+        SELECT queue, sum(pushed) AS pushed, sum(done + failed) AS ran FROM taken GROUP BY queue
+    ) AS t
+    WHERE t.pushed > 0
+    AND NOT EXISTS (SELECT FROM faktory_django_queue q WHERE q.name = t.queue)
+    AND (t.ran > 0 OR EXISTS (SELECT FROM faktory_django_ready r WHERE r.queue = t.queue))
+    ORDER BY t.queue
     ON CONFLICT (name) DO NOTHING
 ), folded AS (
     INSERT INTO faktory_django_counter AS c (resolution, starts_at, queue, jobtype,

@@ -24,7 +24,7 @@ CREATE OR REPLACE FUNCTION faktory_django_turn_v1(
     waits int[], runs int[], buckets int,
     holder text, wanted int, queues text[],
     lane_queues text[], lane_ranks smallint[], lane_afters bigint[],
-    sweep boolean, waiting boolean, fast boolean, each boolean
+    sweep boolean, waiting boolean, fast boolean, wids text[]
 )
 RETURNS TABLE (
     id bigint, lease bigint, queue text, rank smallint, pos bigint, crashes smallint,
@@ -147,16 +147,18 @@ BEGIN
             registered := false;
         END IF;
 
-        IF cardinality(got) > 0 AND each THEN
-            -- the wire: one job a lease, which ends by itself and is found by its jid
+        IF cardinality(got) > 0 AND wids IS NOT NULL THEN
+            -- the wire: one job a lease, which ends by itself and is found by its jid; the n-th
+            -- job is for the n-th wid
             RETURN QUERY
             WITH leased AS (
-                INSERT INTO faktory_django_lease AS l (wid, claimed_at, expires_at, ids, jid)
-                SELECT holder, clock_timestamp(),
+                INSERT INTO faktory_django_lease AS l
+                    (wid, server, claimed_at, expires_at, ids, jid)
+                SELECT wids[g.nr], holder, clock_timestamp(),
                     clock_timestamp() + j.reserve_for * interval '1 s', ARRAY[j.id], j.jid
-                FROM faktory_django_job j
-                WHERE j.id = ANY(got)
-                ORDER BY j.id
+                FROM unnest(got) WITH ORDINALITY AS g(id, nr)
+                JOIN faktory_django_job j ON j.id = g.id
+                ORDER BY g.nr
                 RETURNING l.id, l.ids[1] AS job_id
             )
             SELECT j.id, l.id, g.queue, g.rank, g.pos, j.crashes,
@@ -196,5 +198,5 @@ SELECT * FROM faktory_django_turn_v1(
     %(dones)b::int[], %(waits)b::int[], %(runs)b::int[], %(buckets)b::int,
     %(holder)b::text, %(wanted)b::int, %(queues)b::text[],
     %(lane_queues)b::text[], %(lane_ranks)b::smallint[], %(lane_afters)b::bigint[],
-    %(sweep)b, %(waiting)b, %(fast)b, %(each)b)
+    %(sweep)b, %(waiting)b, %(fast)b, %(wids)b::text[])
 """

@@ -127,6 +127,18 @@ class Migration(migrations.Migration):
                         serialize=False,
                     ),
                 ),
+                (
+                    "kind",
+                    models.TextField(
+                        choices=[
+                            ("python", "Python worker"),
+                            ("wire", "worker on the wire"),
+                            ("server", "wire server"),
+                        ],
+                        db_default="python",
+                        help_text="a Python worker, a worker on the wire, or a wire server",
+                    ),
+                ),
                 ("hostname", models.TextField(help_text="the host it runs on")),
                 ("pid", models.IntegerField(help_text="its process id on that host")),
                 (
@@ -154,6 +166,13 @@ class Migration(migrations.Migration):
                 ),
                 ("started_at", models.DateTimeField(help_text="when it started")),
                 ("beat_at", models.DateTimeField(help_text="when it was last heard of")),
+                (
+                    "connections",
+                    models.IntegerField(
+                        db_default=0,
+                        help_text="open connections, of a worker on the wire or of a server",
+                    ),
+                ),
                 (
                     "rss_kb",
                     models.BigIntegerField(db_default=0, help_text="resident memory in KiB"),
@@ -391,6 +410,14 @@ class Migration(migrations.Migration):
                     models.TextField(
                         db_collation="C",
                         help_text="the jid of its only job, on the wire",
+                        null=True,
+                    ),
+                ),
+                (
+                    "server",
+                    models.TextField(
+                        db_collation="C",
+                        help_text="the wire server that claimed for the client",
                         null=True,
                     ),
                 ),

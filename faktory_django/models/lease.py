@@ -24,6 +24,7 @@ class Lease(models.Model):
     )
     ids = BigIntegerArrayField(help_text=_("the jobs it names"))
     jid = name_field(_("the jid of its only job, on the wire"), null=True)
+    server = name_field(_("the wire server that claimed for the client"), null=True)
 
     class Meta:
         verbose_name = _("lease")

@@ -140,7 +140,11 @@ class Worker:
 
     def claim(self, wanted: int = 1, *, each: bool = False) -> list[int]:
         """Claim jobs of the queue default."""
-        turn = Consumer(self.wid, each=each).turn(connection, ["default"], wanted)
+        consumer, queues = Consumer(self.wid), ["default"]
+        if each:
+            turn = consumer.turn_each(connection, queues, [self.wid] * wanted)
+        else:
+            turn = consumer.turn(connection, queues, wanted)
         return [job.id for job in turn.jobs]
 
     def run(self, *ids: int, since: float = 1_700_000_000) -> None:

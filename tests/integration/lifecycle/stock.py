@@ -64,8 +64,11 @@ def jid_of(job: Claimed) -> str:
 
 
 def claim(wanted: int = 100, *queues: str, wid: str = "w", each: bool = False) -> list[Claimed]:
-    """Claim jobs with a consumer that has seen nothing yet."""
-    return Consumer(wid, each=each).turn(connection, queues or ["default"], wanted).jobs
+    """Claim jobs with a consumer that has seen nothing yet; each as a client of the wire."""
+    consumer, names = Consumer(wid), queues or ["default"]
+    if each:
+        return consumer.turn_each(connection, names, [wid] * wanted).jobs
+    return consumer.turn(connection, names, wanted).jobs
 
 
 def claimed_jids(wanted: int = 100, *queues: str) -> list[str]:

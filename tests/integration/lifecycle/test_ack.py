@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 
 from faktory_django.errors import ReservationLost
-from faktory_django.lifecycle.ack import ack_jid, ack_last
+from faktory_django.lifecycle.ack import ack_last
 from faktory_django.lifecycle.fetch import Consumer
 from faktory_django.lifecycle.reap import reap
 from faktory_django.lifecycle.reservation import hand_back
@@ -250,58 +250,3 @@ def test_fast_acks_leave_nothing_behind(override_faktory: Callable[..., None]) -
         inside = sql("SHOW synchronous_commit")
 
     assert (inside, sql("SHOW synchronous_commit")) == ([("off",)], [("on",)])
-
-
-def test_an_ack_by_jid_ends_the_job_and_its_lease() -> None:
-    jid = push_one()
-    claim(each=True)
-
-    assert ack_jid(jid)
-    assert not ack_jid(jid)
-    assert (counts("job", "lease"), counted("done")) == ((0, 0), 1)
-
-
-def test_an_ack_by_jid_ends_the_oldest_of_twins() -> None:
-    push_many(2, jid="twin")
-    one, two = claim(1, wid="a", each=True), claim(1, wid="b", each=True)
-
-    assert ack_jid("twin")
-
-    assert column("job", "id") == [two[0].id]
-    assert column("lease", "id") == [two[0].lease]
-    assert one[0].id < two[0].id
-
-
-def test_an_ack_by_jid_ends_only_what_the_asker_holds() -> None:
-    push_many(2, jid="twin")
-    claim(1, wid="a", each=True)
-    claim(1, wid="b", each=True)
-
-    assert not ack_jid("twin", wid="c")
-    assert ack_jid("twin", wid="b")
-
-    assert column("lease", "wid") == ["a"]
-
-
-def test_an_ack_by_jid_leaves_leases_of_python_processes_alone() -> None:
-    jid = push_one()
-    claim()
-
-    assert not ack_jid(jid)
-
-
-def test_of_two_acks_by_jid_at_once_the_second_takes_the_next_twin(
-    actor: Callable[[], Actor],
-) -> None:
-    push_many(2, jid="twin")
-    claim(1, each=True)
-    claim(1, each=True)
-    one, two = actor(), actor()
-    one.begin()
-    assert one.do(ack_jid, "twin")
-
-    acking = two.start_blocked(ack_jid, "twin")
-    one.commit()
-
-    assert acking.result(10)
-    assert counts("job", "lease") == (0, 0)

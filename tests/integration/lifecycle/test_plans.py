@@ -14,7 +14,8 @@ import pytest
 from django.db import connection, transaction
 
 from faktory_django.lifecycle import mutate, queues
-from faktory_django.lifecycle.ack import LeaseAck, ack_jid, ack_last
+from faktory_django.lifecycle.ack import LeaseAck, ack_last
+from faktory_django.lifecycle.by_jid import Holding, ack_jids
 from faktory_django.lifecycle.connection import execute
 from faktory_django.lifecycle.dead import purge
 from faktory_django.lifecycle.due import BEGINNING, Promoter, Watermark
@@ -275,11 +276,11 @@ def test_the_ack_of_an_atomic_job_goes_by_keys(seen: Callable[..., Seen]) -> Non
 
 
 def test_an_ack_by_jid_goes_by_the_jid_of_the_lease(seen: Callable[..., Seen]) -> None:
-    acked: list[bool] = []
+    acked: list[int] = []
 
-    found = seen(lambda: acked.append(ack_jid(f"j{DEAD + 11}", wid="remote")))
+    found = seen(lambda: acked.append(ack_jids([Holding(f"j{DEAD + 11}", "remote")])))
 
-    assert acked == [True]
+    assert acked == [1]
     assert found.of("lease") == {"faktory_lease_jid", "faktory_django_lease_pkey"}
     assert found.of("job") == {"faktory_django_job_pkey"}
     assert found.pages < FEW

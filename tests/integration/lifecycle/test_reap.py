@@ -18,6 +18,7 @@ from faktory_django.lifecycle.reap import (
     due,
     expire,
     expire_overdue,
+    forget_silent,
     reap,
     reap_process,
     reap_silent,
@@ -68,7 +69,9 @@ def fall_silent(wid: str) -> None:
 
 
 def reap_all_silent(limit: int = 100) -> int:
-    return reap_silent(connection, silent_seconds=30, max_crashes=3, limit=limit)
+    reaped = reap_silent(connection, silent_seconds=30, max_crashes=3, limit=limit)
+    forget_silent(connection, silent_seconds=30)
+    return reaped
 
 
 def crashes() -> dict[str, int]:

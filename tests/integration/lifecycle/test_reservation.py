@@ -10,7 +10,14 @@ from django.db import connection
 
 from faktory_django.errors import ReservationLost
 from faktory_django.lifecycle.reap import expire, reap
-from faktory_django.lifecycle.reservation import extend, hand_back, release, return_strays
+from faktory_django.lifecycle.reservation import (
+    extend,
+    hand_back,
+    release,
+    return_claims,
+    return_strays,
+    return_unanswered_claims,
+)
 
 from .actors import wait_until
 from .stock import (
@@ -267,3 +274,25 @@ def test_there_are_no_strays_when_all_leases_are_known() -> None:
     assert return_strays(connection, "me", [job.lease]) == 0
     assert end(ack_of(job, ends=True)) == []
     assert counts("job", "lease") == (0, 0)
+
+
+def test_claims_whose_client_went_away_go_back_next_in_line() -> None:
+    jids = push_many(3)
+    claimed = claim(2, each=True)
+
+    returned = return_claims(connection, [claimed[1].lease, 10**9])
+
+    assert returned == 1
+    assert counts("lease", "ready") == (1, 2)
+    assert claimed_jids() == [jids[1], jids[2]]
+
+
+def test_claims_that_a_server_never_saw_go_back() -> None:
+    push_many(4)
+    seen = claim(1, wid="server", each=True)
+    claim(2, wid="server", each=True)
+    claim(1, wid="other", each=True)
+
+    assert return_unanswered_claims(connection, "server", seen[0].lease) == 2
+    assert return_unanswered_claims(connection, "server", seen[0].lease) == 0
+    assert column("lease", "server") == ["server", "other"]

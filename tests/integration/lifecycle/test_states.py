@@ -91,7 +91,7 @@ class Life(RuleBasedStateMachine):
         """Start from nothing."""
         empty_tables()
         self.jobs: dict[str, Expected] = {}
-        self.consumers = {wid: Consumer(wid, each=wid == "remote") for wid in WIDS}
+        self.consumers = {wid: Consumer(wid) for wid in WIDS}
         self.held: list[Held] = []
         self.counted: Counter[str] = Counter()
         self.paused: set[str] = set()
@@ -173,7 +173,10 @@ class Life(RuleBasedStateMachine):
         consumer = self.consumers[wid]
         consumer.next_sweep = 0
 
-        turn = consumer.turn(connection, names, wanted)
+        if wid == "remote":
+            turn = consumer.turn_each(connection, names, [wid] * wanted)
+        else:
+            turn = consumer.turn(connection, names, wanted)
 
         assert [jid_of(job) for job in turn.jobs] == [job.jid for job in expected]
         for claimed, job in zip(turn.jobs, expected, strict=True):

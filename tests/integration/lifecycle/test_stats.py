@@ -8,13 +8,27 @@ import pytest
 from django.db import connection
 
 from faktory_django.lifecycle import mutate, stats
+from faktory_django.lifecycle.due import Promoter
 from faktory_django.lifecycle.fail import fail
 from faktory_django.lifecycle.push import push
 from faktory_django.lifecycle.reap import reap
 from faktory_django.maintenance import Maintenance
 from faktory_django.models import BUCKETS
 
-from .stock import a_push, ack_of, claim, column, count, counts, end, failing, push_many, sql
+from .stock import (
+    a_push,
+    ack_of,
+    claim,
+    column,
+    count,
+    counts,
+    end,
+    failing,
+    move_back,
+    push_many,
+    push_one,
+    sql,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +103,17 @@ def test_queues_become_known_by_what_is_pushed() -> None:
     fold_all()
 
     assert column("queue", "name", "name") == ["new"]
+
+
+def test_a_queue_that_has_only_scheduled_jobs_becomes_known_when_one_is_due() -> None:
+    push_one(queue="later", delay_seconds=60.0)
+    fold_all()
+    before = count("queue")
+
+    move_back("scheduledjob", "due_at", 61)
+    Promoter().promote_scheduled(connection, 10)
+
+    assert (before, column("queue", "name", "name")) == (0, ["later"])
 
 
 def test_a_queue_that_is_only_read_does_not_become_known() -> None:
