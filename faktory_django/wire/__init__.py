@@ -1,0 +1,1 @@
+"""The Faktory Work Protocol: workers and producers in any language, on the same queues."""

@@ -1,0 +1,356 @@
+"""A job as clients of the wire send it (protocol section 5): read, checked, made canonical. Pure.
+
+What is said once for all jobs is read by a prepared decoder; what it refuses is read again field by
+field, for names in other cases, and for an error that says what is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from faktory_django.errors import CommandRefused
+
+_NOTHING: Final = Raw(b"")
+MIN_JID_BYTES: Final = 8
+MAX_NAME: Final = 255
+MAX_RESERVE_FOR: Final = 86_400
+MAX_PRIORITY: Final = 100
+DEFAULT_RETRY: Final = 25
+DEFAULT_RESERVE_FOR: Final = 1_800
+_INT64: Final = range(-(2**63), 2**63)
+# Python's limit for the digits of an integer; its workers could not read more.
+MAX_DIGITS: Final = 4_300
+
+
+class _Job(msgspec.Struct, forbid_unknown_fields=True):
+    jid: str | None = None
+    jobtype: str | None = None
+    args: Raw = _NOTHING
+    queue: str | None = None
+    reserve_for: int | None = None
+    retry: int | None = None
+    at: str | None = None
+    created_at: str | None = None
+    enqueued_at: str | None = None
+    backtrace: int | None = None
+    custom: Raw = _NOTHING
+    failure: Raw = _NOTHING
+    # sent by Node and Python clients, dropped as the original does; ours is in custom
+    priority: Raw = _NOTHING
+
+
+class _Failure(msgspec.Struct, omit_defaults=True):
+    failed_at: str = ""
+    next_at: str = ""
+    message: str = ""
+    errtype: str = ""
+    backtrace: list[str] | None = None
+    retry_count: int = msgspec.field(default=0)
+    remaining: int = msgspec.field(default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a job may be: bytes of its text, levels of nesting."""
+
+    job_bytes: int = 33_554_432
+    job_depth: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class WireJob:
+    """A job that may be stored. at is when it is due, None for now; reserve_for in seconds."""
+
+    jid: str
+    jobtype: str
+    queue: str
+    body: str
+    reserve_for: int = DEFAULT_RESERVE_FOR
+    priority: int = 0
+    at: datetime | None = None
+    failure: str | None = None
+
+
+_DECODER: Final = msgspec.json.Decoder(_Job)
+_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
+_LIST: Final = msgspec.json.Decoder(list[Raw])
+_FAILURE: Final = msgspec.json.Decoder(_Failure)
+_QUEUE: Final = re.compile(r"[a-zA-Z0-9._-]{1,100}", re.ASCII)
+_PLAIN: Final = re.compile(r"[ !#-\[\]-~]*", re.ASCII)
+# A number that a float may not hold, or too long: inside a string it is a false alarm.
+_HUGE_NUMBER: Final = re.compile(rb"\d[eE]\+?0*[1-9]\d\d|\d{300}")
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(\.\d+)?([eE][+-]?\d+)?', re.DOTALL)
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_ESCAPE: Final = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\."
+)
+_RFC3339: Final = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
+)
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def read_job(text: bytes, limits: Limits) -> WireJob:
+    """Return the job of a PUSH.
+
+    Raises CommandRefused with the texts of protocol section 4.1.
+    """
+    if len(text) > limits.job_bytes:
+        raise CommandRefused(f"job is {len(text)} bytes, the limit is {limits.job_bytes}")
+    _check_depth(text, limits.job_depth)
+    try:
+        found = _DECODER.decode(text)
+    except (ValueError, RecursionError):
+        found = _read_slowly(text, limits)
+    return _checked(found)
+
+
+def read_jobs(text: bytes, limits: Limits, *, max_jobs: int) -> list[WireJob | tuple[str, str]]:
+    """Return the jobs of a PUSHB in order; a job that is refused as its jid and the reason.
+
+    Raises CommandRefused when the array, or the type of any field, is wrong: then nothing is
+    stored (section 4.2).
+    """
+    text = sanitized(text)
+    _check_depth(text, limits.job_depth + 1)
+    try:
+        entries = _LIST.decode(text) if text.strip() != b"null" else []
+    except (ValueError, RecursionError) as wrong:
+        raise CommandRefused(f"invalid JSON: {wrong}") from None
+    if len(entries) > max_jobs:
+        raise CommandRefused(f"PUSHB holds {len(entries)} jobs, the limit is {max_jobs}")
+    found: list[WireJob | tuple[str, str]] = []
+    for entry in entries:
+        raw = bytes(entry)
+        if len(raw) > limits.job_bytes:
+            reason = f"job is {len(raw)} bytes, the limit is {limits.job_bytes}"
+            found.append((_read_slowly(raw, limits).jid or "", reason))
+            continue
+        try:
+            job = _DECODER.decode(raw)
+        except (ValueError, RecursionError):
+            job = _read_slowly(raw, limits)
+        try:
+            found.append(_checked(job))
+        except CommandRefused as wrong:
+            found.append((job.jid or "", str(wrong)))
+    return found
+
+
+def sanitized(text: bytes) -> bytes:
+    """Return text whose invalid UTF-8 and lone surrogates have become U+FFFD, as Faktory does."""
+    try:
+        decoded = text.decode()
+    except UnicodeDecodeError:
+        decoded = text.decode(errors="replace")
+    if "\\ud" in decoded or "\\uD" in decoded:
+        decoded = _ESCAPE.sub(_mended, decoded)
+    return decoded.encode()
+
+
+def instant(text: str) -> datetime:
+    """Read RFC 3339 as Go does, rounded up to the microsecond: never early.
+
+    Raises ValueError.
+    """
+    if not (match := _RFC3339.fullmatch(text)):
+        raise ValueError("it is not RFC 3339")
+    *parts, fraction, sign, hours, minutes = match.groups()
+    year, *rest = map(int, parts)
+    digits = (fraction or "").ljust(7, "0")
+    microseconds = int(digits[:6]) + (int(digits[6:]) > 0)
+    zone: timezone = UTC
+    if sign:
+        if int(hours) > 23 or int(minutes) > 59:
+            raise ValueError("its offset is out of range")
+        offset = timedelta(hours=int(hours), minutes=int(minutes))
+        zone = timezone(offset if sign == "+" else -offset)
+    if year == 0:
+        datetime(4, *rest)  # type: ignore[arg-type]  # noqa: DTZ001 - only checks; 4 is a leap year too
+        return datetime.min.replace(tzinfo=UTC)
+    try:
+        moment = datetime(year, *rest, tzinfo=zone) + timedelta(microseconds=microseconds)  # type: ignore[arg-type]
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC) if year == 1 else datetime.max.replace(tzinfo=UTC)
+
+
+def _mended(match: re.Match[str]) -> str:
+    found = match.group()
+    return "\\ufffd" if len(found) == 6 and found[1] == "u" else found
+
+
+def _check_depth(text: bytes, limit: int) -> None:
+    if text.count(b"[") + text.count(b"{") <= limit:
+        return
+    depth = deepest = 0
+    for character in re.findall(rb"[\[\]{}]", _STRING.sub(b"", text)):
+        depth += 1 if character in b"[{" else -1
+        deepest = max(deepest, depth)
+    if deepest > limit:
+        raise CommandRefused(f"invalid JSON: it is nested {deepest} levels, the limit is {limit}")
+
+
+def _read_slowly(text: bytes, limits: Limits) -> _Job:
+    """Read a job field by field: names in any case, the last of two wins."""
+    text = sanitized(text)
+    try:
+        # null is an empty job (section 4.1)
+        raws = _FIELDS.decode(text) if text.strip() != b"null" else {}
+    except RecursionError:
+        raise CommandRefused(
+            f"invalid JSON: it is nested too deeply, the limit is {limits.job_depth}"
+        ) from None
+    except ValueError as wrong:
+        raise CommandRefused(f"invalid JSON: {wrong}") from None
+    job = _Job()
+    for name, raw in raws.items():
+        field = name.lower()
+        if field not in _TYPES:
+            continue
+        if _TYPES[field] is Raw:
+            setattr(job, field, raw)
+            continue
+        try:
+            setattr(job, field, msgspec.json.decode(raw, type=_TYPES[field]))
+        except ValueError as wrong:
+            raise CommandRefused(f"invalid JSON: {field}: {wrong}") from None
+    return job
+
+
+_TYPES: Final[dict[str, Any]] = {
+    **dict.fromkeys(("jid", "jobtype", "queue", "at", "created_at", "enqueued_at"), str | None),
+    **dict.fromkeys(("reserve_for", "retry", "backtrace"), int | None),
+    **dict.fromkeys(("args", "custom", "failure", "priority"), Raw),
+}
+
+
+def _checked(job: _Job) -> WireJob:
+    for name in ("reserve_for", "retry", "backtrace"):
+        value = getattr(job, name)
+        if value is not None and value not in _INT64:
+            raise CommandRefused(f"invalid JSON: {name} {value} is out of range")
+    args = _part(job.args, "args", b"[")
+    custom = _part(job.custom, "custom", b"{")
+    failure = _failure(_part(job.failure, "failure", b"{"))
+    jid, jobtype = job.jid or "", job.jobtype or ""
+    if len(jid) < MIN_JID_BYTES and len(jid.encode()) < MIN_JID_BYTES:
+        raise CommandRefused("jobs must have a reasonable jid parameter")
+    if not jobtype:
+        raise CommandRefused("jobs must have a jobtype parameter")
+    if not args:
+        raise CommandRefused("jobs must have an args parameter")
+    for name, value in (("jid", jid), ("jobtype", jobtype)):
+        if len(value) > MAX_NAME or "\0" in value:
+            raise CommandRefused(f"{name} must be at most {MAX_NAME} characters without NUL")
+    reserve_for = job.reserve_for or 0
+    if reserve_for > MAX_RESERVE_FOR:
+        raise CommandRefused("jobs cannot be reserved for more than one day")
+    at = _due(job.at) if job.at else None
+    queue = job.queue or "default"
+    if not _QUEUE.fullmatch(queue):
+        raise CommandRefused(_bad_queue(queue))
+    return WireJob(
+        jid,
+        jobtype,
+        queue,
+        _body(job, args, custom, queue),
+        reserve_for=max(reserve_for, 60) if reserve_for else DEFAULT_RESERVE_FOR,
+        priority=_priority(custom) if b"priority" in custom else 0,
+        at=at,
+        failure=failure,
+    )
+
+
+def _part(raw: Raw, name: str, opening: bytes) -> bytes:
+    """Return a value as its exact text; b"" when there is none."""
+    text = bytes(raw)
+    if not text or text == b"null":
+        return b""
+    if text[:1] != opening:
+        kind = "an array" if opening == b"[" else "an object"
+        raise CommandRefused(f"invalid JSON: {name} must be {kind}")
+    if _HUGE_NUMBER.search(text):
+        _check_numbers(text.decode())
+    # outside strings only, for a string holds no raw control character
+    return text.replace(b"\r", b" ") if b"\r" in text else text
+
+
+def _check_numbers(text: str) -> None:
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if token[0] == '"':
+            continue
+        if match.group(1) is None and match.group(2) is None:
+            if len(token) > MAX_DIGITS:
+                raise CommandRefused(
+                    f"invalid JSON: an integer has {len(token)} digits, the limit is {MAX_DIGITS}"
+                )
+        elif float(token) in {float("inf"), float("-inf")}:
+            raise CommandRefused(f"invalid JSON: number {token[:40]} is out of range")
+
+
+def _failure(text: bytes) -> str | None:
+    if not text:
+        return None
+    try:
+        found = _FAILURE.decode(text)
+    except ValueError as wrong:
+        raise CommandRefused(f"invalid JSON: failure: {wrong}") from None
+    if found.retry_count not in _INT64 or found.remaining not in _INT64:
+        raise CommandRefused("invalid JSON: failure: a number is out of range")
+    kept = {k: v for k, v in msgspec.structs.asdict(found).items() if v not in ("", None)}
+    return _encode(kept)
+
+
+def _due(text: str) -> datetime:
+    try:
+        return instant(text)
+    except ValueError as wrong:
+        raise CommandRefused(f"invalid timestamp for 'at': {quoted(text)}: {wrong}") from None
+
+
+def _priority(custom: bytes) -> int:
+    priority = json.loads(custom).get("priority", 0)
+    if type(priority) is not int or not -MAX_PRIORITY <= priority <= MAX_PRIORITY:
+        raise CommandRefused(
+            f"custom.priority must be an integer from {-MAX_PRIORITY} to {MAX_PRIORITY}"
+        )
+    return priority
+
+
+def quoted(text: str) -> str:
+    """Return text in quotes with escapes, at most 100 characters of it."""
+    return _encode(text if len(text) <= 100 else text[:100] + "…")
+
+
+def _bad_queue(queue: str) -> str:
+    if re.fullmatch(r"[a-zA-Z0-9._-]+", queue, re.ASCII):
+        return f"cannot get {quoted(queue)} queue: queue names have at most 100 characters"
+    return f"cannot get {quoted(queue)} queue: queue names must match \\A[a-zA-Z0-9._-]+\\z"
+
+
+def _body(job: _Job, args: bytes, custom: bytes, queue: str) -> str:
+    created = f'"created_at":{_json(job.created_at)},' if job.created_at else ""
+    customs = f'"custom":{custom.decode()},' if custom else ""
+    ats = f'"at":{_json(job.at)},' if job.at else ""
+    reserves = f',"reserve_for":{job.reserve_for}' if job.reserve_for else ""
+    backtraces = f',"backtrace":{job.backtrace}' if job.backtrace else ""
+    retry = DEFAULT_RETRY if job.retry is None else job.retry
+    return (
+        f'{{{created}"retry":{retry},{customs}"jid":{_json(job.jid)},"queue":"{queue}",'
+        f'"jobtype":{_json(job.jobtype)},{ats}"args":{args.decode()}{reserves}{backtraces}}}'
+    )
+
+
+def _json(text: str | None) -> str:
+    if text is not None and _PLAIN.fullmatch(text):
+        return f'"{text}"'
+    return _encode(text)
