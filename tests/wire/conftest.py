@@ -1,0 +1,136 @@
+"""Servers for the tests of a module; workers for one test, after which the tables are emptied."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from faktory_django.models import Process
+from tests.waiting import until
+from tests.worker.running import ROOT, Ledger, Worker, command, environment
+
+from .running import Server, make_certificate, start
+from .third_party import ThirdParty, client_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Serve = Callable[..., Server]
+    Begin = Callable[[list[str], dict[str, str]], Worker]
+    Work = Callable[..., Worker]
+
+PASSWORD = "s3cret-and-long"
+# A test that is refused on purpose must not lock out the next.
+LOGINS = {"SERVER_LOGINS_PER_MINUTE": 10_000}
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a certificate for this machine, beside its key."""
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def serve(
+    django_db_setup: None,  # noqa: ARG001
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Serve]:
+    """Return a function that starts a server; at the end all must stop without a traceback."""
+    servers: list[Server] = []
+
+    def begin(*options: str, **keywords: object) -> Server:
+        log_file = tmp_path_factory.mktemp("server") / "log"
+        servers.append(start(log_file, *options, **keywords))  # type: ignore[arg-type]
+        assert servers[-1].port
+        return servers[-1]
+
+    yield begin
+    running = [server for server in servers if server.process.poll() is None]
+    codes = {server.log_file: _stop(server) for server in running}
+    assert set(codes.values()) <= {0}, codes
+    assert [server.log for server in servers if "Traceback" in server.log] == []
+
+
+@pytest.fixture(scope="module")
+def server(serve: Serve) -> Server:
+    """Return a server without a password."""
+    return serve()
+
+
+@pytest.fixture(scope="module")
+def locked(serve: Serve) -> Server:
+    """Return a server with a password."""
+    return serve(password=PASSWORD, faktory=LOGINS)
+
+
+@pytest.fixture(scope="module")
+def encrypted(serve: Serve, certificate: Path) -> Server:
+    """Return a server with a password that speaks TLS."""
+    return serve(password=PASSWORD, certificate=certificate, faktory=LOGINS)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """Return the file that jobs write to."""
+    return Ledger(tmp_path / "ledger")
+
+
+@pytest.fixture(autouse=True)
+def all_have_left(transactional_db: None) -> Iterator[None]:  # noqa: ARG001
+    """Wait at the end until the servers have forgotten the clients of a test.
+
+    A statement of a server would meet the one that empties the tables.
+    """
+    yield
+    until(lambda: not Process.objects.exists(), "all wire processes have left")
+
+
+@pytest.fixture
+def begin(all_have_left: None, tmp_path: Path) -> Iterator[Begin]:  # noqa: ARG001
+    """Return a function that starts a program, which ends with the test."""
+    programs: list[Worker] = []
+
+    def run(line: list[str], variables: dict[str, str]) -> Worker:
+        log_file = tmp_path / f"program-{len(programs)}.log"
+        with log_file.open("wb") as log:
+            process = subprocess.Popen(
+                line,
+                cwd=ROOT,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        programs.append(Worker(process, log_file))
+        return programs[-1]
+
+    yield run
+    for program in programs:
+        program.kill()
+
+
+@pytest.fixture
+def work(begin: Begin) -> Work:
+    """Return a function that starts a worker of other people for one queue."""
+
+    def run(client: ThirdParty, server: Server, queue: str = "default") -> Worker:
+        return begin(client.arguments("work", queue), client_environment(server))
+
+    return run
+
+
+@pytest.fixture
+def django_worker(begin: Begin) -> Worker:
+    """Return a `manage.py faktory_worker` for the queue default, with the database."""
+    return begin(command(), environment())
+
+
+def _stop(server: Server) -> int:
+    try:
+        return server.stop()
+    finally:
+        server.kill()
