@@ -22,6 +22,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "faktory_django",
     "example_project.pages",
+    "example_project.polyglot",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

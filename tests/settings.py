@@ -12,6 +12,7 @@ INSTALLED_APPS = [
     "faktory_django",
     "tests.jobapp",
     "example_project.pages",
+    "example_project.polyglot",
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
