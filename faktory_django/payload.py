@@ -6,6 +6,7 @@ What the store knows later (enqueued_at, failure) is put in front when the job i
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -105,6 +106,13 @@ def retry_count_of(failure: str) -> int:
     except (ValueError, AttributeError):
         return 0
     return found if isinstance(found, int) else 0
+
+
+def rfc3339(unix_seconds: float) -> str:
+    """Return an instant as the protocol writes it: UTC, without zeros at the end."""
+    moment = datetime.fromtimestamp(unix_seconds, UTC)
+    fraction = f".{moment.microsecond:06}".rstrip("0").rstrip(".")
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
 
 
 def with_failure(body: str, failure: str | None, enqueued_at: str | None = None) -> str:

@@ -100,6 +100,16 @@ def is_right(hello: Hello, password: bytes, challenge: Challenge) -> bool:
     return hmac.compare_digest(wanted.encode(), hello.pwdhash.encode(errors="replace"))
 
 
+def reply(greeting: bytes, password: bytes | None) -> bytes:
+    """Return the JSON with which a client answers a greeting."""
+    hello: dict[str, Any] = {"v": 2}
+    asked = msgspec.json.decode(greeting[3:].strip() or b"{}")
+    if "s" in asked and password is not None:
+        challenge = Challenge(asked["s"], asked["i"])
+        hello["pwdhash"] = password_hash(password, challenge)
+    return msgspec.json.encode(hello)
+
+
 def _is_fine(name: str, longest: int) -> bool:
     return len(name) <= longest and (name.isprintable() or not name)
 

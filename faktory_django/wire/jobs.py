@@ -64,8 +64,7 @@ class Limits:
     job_depth: int = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class WireJob:
+class WireJob(msgspec.Struct, frozen=True):
     """A job that may be stored. at is when it is due, None for now; reserve_for in seconds."""
 
     jid: str
@@ -76,6 +75,7 @@ class WireJob:
     priority: int = 0
     at: datetime | None = None
     failure: str | None = None
+    delay_seconds: float | None = None
 
 
 _DECODER: Final = msgspec.json.Decoder(_Job)
@@ -172,14 +172,13 @@ def instant(text: str) -> datetime:
             raise ValueError("its offset is out of range")
         offset = timedelta(hours=int(hours), minutes=int(minutes))
         zone = timezone(offset if sign == "+" else -offset)
-    if year == 0:
-        datetime(4, *rest)  # type: ignore[arg-type]  # noqa: DTZ001 - only checks; 4 is a leap year too
-        return datetime.min.replace(tzinfo=UTC)
     try:
-        moment = datetime(year, *rest, tzinfo=zone) + timedelta(microseconds=microseconds)  # type: ignore[arg-type]
-        return moment.astimezone(UTC)
+        # year 0 is a leap year that Python does not know
+        moment = datetime(year or 4, *rest, tzinfo=zone)  # type: ignore[misc,arg-type]
+        moment = (moment + timedelta(microseconds=microseconds)).astimezone(UTC)
     except OverflowError:
-        return datetime.min.replace(tzinfo=UTC) if year == 1 else datetime.max.replace(tzinfo=UTC)
+        moment = datetime.min.replace(tzinfo=UTC) if year == 1 else datetime.max.replace(tzinfo=UTC)
+    return moment if year else datetime.min.replace(tzinfo=UTC)
 
 
 def _mended(match: re.Match[str]) -> str:
@@ -233,28 +232,16 @@ _TYPES: Final[dict[str, Any]] = {
 
 
 def _checked(job: _Job) -> WireJob:
-    for name in ("reserve_for", "retry", "backtrace"):
-        value = getattr(job, name)
-        if value is not None and value not in _INT64:
-            raise CommandRefused(f"invalid JSON: {name} {value} is out of range")
+    _check_integers(job)
     args = _part(job.args, "args", b"[")
     custom = _part(job.custom, "custom", b"{")
     failure = _failure(_part(job.failure, "failure", b"{"))
-    jid, jobtype = job.jid or "", job.jobtype or ""
-    if len(jid) < MIN_JID_BYTES and len(jid.encode()) < MIN_JID_BYTES:
-        raise CommandRefused("jobs must have a reasonable jid parameter")
-    if not jobtype:
-        raise CommandRefused("jobs must have a jobtype parameter")
-    if not args:
-        raise CommandRefused("jobs must have an args parameter")
-    for name, value in (("jid", jid), ("jobtype", jobtype)):
-        if len(value) > MAX_NAME or "\0" in value:
-            raise CommandRefused(f"{name} must be at most {MAX_NAME} characters without NUL")
+    jid, jobtype, queue = job.jid or "", job.jobtype or "", job.queue or "default"
+    _check_presence(jid, jobtype, args)
     reserve_for = job.reserve_for or 0
     if reserve_for > MAX_RESERVE_FOR:
         raise CommandRefused("jobs cannot be reserved for more than one day")
     at = _due(job.at) if job.at else None
-    queue = job.queue or "default"
     if not _QUEUE.fullmatch(queue):
         raise CommandRefused(_bad_queue(queue))
     return WireJob(
@@ -267,6 +254,28 @@ def _checked(job: _Job) -> WireJob:
         at=at,
         failure=failure,
     )
+
+
+def _check_integers(job: _Job) -> None:
+    for name, value in (
+        ("reserve_for", job.reserve_for),
+        ("retry", job.retry),
+        ("backtrace", job.backtrace),
+    ):
+        if value is not None and value not in _INT64:
+            raise CommandRefused(f"invalid JSON: {name} {value} is out of range")
+
+
+def _check_presence(jid: str, jobtype: str, args: bytes) -> None:
+    if len(jid) < MIN_JID_BYTES and len(jid.encode()) < MIN_JID_BYTES:
+        raise CommandRefused("jobs must have a reasonable jid parameter")
+    if not jobtype:
+        raise CommandRefused("jobs must have a jobtype parameter")
+    if not args:
+        raise CommandRefused("jobs must have an args parameter")
+    for name, value in (("jid", jid), ("jobtype", jobtype)):
+        if len(value) > MAX_NAME or "\0" in value:
+            raise CommandRefused(f"{name} must be at most {MAX_NAME} characters without NUL")
 
 
 def _part(raw: Raw, name: str, opening: bytes) -> bytes:

@@ -1,0 +1,252 @@
+"""The dealer: clients that FETCH wait here, in the order in which they came, for up to 2 s.
+
+It claims for all of them at once, one statement for each list of queues. What it knows to be empty
+it does not look at again until somebody pushes, a notification comes, or a second has passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+
+from faktory_django import payload, settings
+from faktory_django.lifecycle import reservation
+from faktory_django.lifecycle.fetch import Consumer
+from faktory_django.lifecycle.turn import TURN
+from faktory_django.settings import check_queue_name
+
+from . import frames
+from .database import NOT_THERE, DatabaseGone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from faktory_django.lifecycle.fetch import Claimed
+
+    from .client import Client
+    from .database import Desk, Link
+
+logger = logging.getLogger(__name__)
+
+FETCH_SECONDS: Final = 2.0
+MAX_CLAIM: Final = 500
+
+REGISTER: Final = """
+INSERT INTO faktory_django_waiter AS w (wid, queues) VALUES (%(wid)s, %(queues)b::text[])
+ON CONFLICT (wid) DO UPDATE SET queues = excluded.queues
+"""
+DEREGISTER: Final = "DELETE FROM faktory_django_waiter WHERE wid = %(wid)s"
+
+
+@dataclass(eq=False, slots=True)
+class Waiter:
+    """One FETCH that waits. looks: a claim is due for it; muted: its worker is quiet."""
+
+    client: Client
+    turn: int
+    queues: tuple[str, ...]
+    muted: bool
+    looks: bool = False
+    asked: bool = False
+    over: bool = False
+    timer: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+
+class Dealer:
+    """Claims jobs for the clients that wait and deals them out."""
+
+    def __init__(self, wid: str, link: Link, desk: Desk, *, listens: bool) -> None:
+        self.waiters: dict[Client, Waiter] = {}
+        self._wid = wid
+        self._link = link
+        self._desk = desk
+        self._listens = listens
+        self._consumer = Consumer(wid)
+        self._stirred = asyncio.Event()
+        self._empty_since: dict[tuple[str, ...], float] = {}
+        self._registered: frozenset[str] = frozenset()
+        self._unclaimed: list[int] = []
+        self._last_lease = 0
+        self._in_doubt = False
+
+    # what the server calls
+
+    def wait(self, client: Client, turn: int, queues: tuple[str, ...], *, muted: bool) -> None:
+        """Let a FETCH wait."""
+        names = tuple(name for name in queues if check_queue_name(name) is None)
+        waiter = Waiter(client, turn, names, muted)
+        loop = asyncio.get_running_loop()
+        waiter.timer = loop.call_later(FETCH_SECONDS, self._time_is_up, waiter)
+        self.waiters[client] = waiter
+        if names and not muted and not self._is_empty(names):
+            self._look(waiter)
+
+    def forget(self, client: Client) -> None:
+        """The client is gone: it takes no job."""
+        if (waiter := self.waiters.pop(client, None)) is not None and waiter.timer is not None:
+            waiter.timer.cancel()
+
+    def mute(self, clients: Iterable[Client]) -> None:
+        """These workers want no more jobs."""
+        for client in clients:
+            if (waiter := self.waiters.get(client)) is not None:
+                waiter.muted, waiter.looks = True, False
+
+    def stir(self, queues: set[str] | None = None) -> None:
+        """There may be jobs in these queues, or in any."""
+        if self._empty_since:
+            for names in list(self._empty_since):
+                if queues is None or not queues.isdisjoint(names):
+                    del self._empty_since[names]
+        for waiter in self.waiters.values():
+            if not waiter.muted and (queues is None or not queues.isdisjoint(waiter.queues)):
+                self._look(waiter)
+
+    def drop_waiters(self) -> None:
+        """Answer all that wait: there is no job for them."""
+        for waiter in list(self.waiters.values()):
+            self._answer(waiter, frames.NIL)
+
+    # the task
+
+    async def run(self) -> None:
+        """Claim for those that wait, whenever there may be something."""
+        while True:
+            await self._stirred.wait()
+            self._stirred.clear()
+            for names in dict.fromkeys(w.queues for w in self.waiters.values() if w.looks):
+                await self._claim_for(names)
+            if self._unclaimed:
+                await self._give_back()
+
+    async def poll(self) -> None:
+        """Look again every so often: a notification is only a hint."""
+        while True:
+            await asyncio.sleep(settings.get().poll_seconds)
+            if self.waiters:
+                self.stir()
+            elif self._registered:
+                await self.deregister()
+
+    async def deregister(self) -> None:
+        """Nobody waits here: pushes need not tell us."""
+        try:
+            await self._link.execute(DEREGISTER, {"wid": self._wid})
+        except (DatabaseGone, psycopg.Error):
+            return
+        self._registered = frozenset()
+        self._empty_since.clear()
+
+    def _look(self, waiter: Waiter) -> None:
+        waiter.looks = True
+        self._stirred.set()
+
+    def _is_empty(self, names: tuple[str, ...]) -> bool:
+        since = self._empty_since.get(names)
+        return since is not None and time.monotonic() - since < settings.get().poll_seconds
+
+    async def _claim_for(self, names: tuple[str, ...]) -> None:
+        asking = [w for w in self.waiters.values() if w.looks and w.queues == names][:MAX_CLAIM]
+        for waiter in asking:
+            waiter.looks, waiter.asked = False, True
+        try:
+            if self._in_doubt:
+                await self._settle_doubt()
+            found = await self._claim(names, asking)
+            if len(found) < len(asking) and await self._register(names):
+                found += await self._claim(names, asking[len(found) :])
+        except DatabaseGone as wrong:
+            self._in_doubt = True
+            self._fail(asking, str(wrong))
+        except psycopg.Error as wrong:
+            logger.exception("a claim failed")
+            self._fail(asking, str(wrong))
+        else:
+            self._deal(asking, found)
+            if any(w.looks for w in self.waiters.values()):
+                self._stirred.set()
+
+    async def _claim(self, names: tuple[str, ...], asking: list[Waiter]) -> list[Claimed]:
+        wids = [w.client.session.wid or "" for w in asking]
+        params = self._consumer.params(names, len(asking), wids=wids)
+        turn = self._consumer.took(await self._link.execute(TURN, params))
+        if turn.jobs:
+            self._last_lease = max(self._last_lease, turn.jobs[-1].lease)
+        # only what was looked for from the beginning is known not to be there
+        if len(turn.jobs) < len(asking) and turn.swept and self._covers(names):
+            self._empty_since[names] = time.monotonic()
+        return turn.jobs
+
+    def _deal(self, asking: list[Waiter], found: list[Claimed]) -> None:
+        jobs = iter(found)
+        for waiter in asking:
+            waiter.asked = False
+            job = next(jobs, None)
+            if job is None:
+                if waiter.over:
+                    self._answer(waiter, frames.NIL)
+            elif waiter.client.is_gone() or self.waiters.get(waiter.client) is not waiter:
+                self._unclaimed.append(job.lease)
+            else:
+                self._answer(waiter, frames.bulk(shown(job)))
+
+    def _covers(self, names: tuple[str, ...]) -> bool:
+        return not self._listens or self._registered.issuperset(names)
+
+    async def _register(self, names: tuple[str, ...]) -> bool:
+        """Ask to be told of pushes; return whether that is new, so that one look more is due."""
+        if not self._listens or self._registered.issuperset(names):
+            return False
+        wanted = frozenset(q for w in self.waiters.values() if not w.muted for q in w.queues)
+        wanted |= frozenset(names)
+        await self._link.execute(REGISTER, {"wid": self._wid, "queues": sorted(wanted)})
+        self._registered = wanted
+        return True
+
+    async def _give_back(self) -> None:
+        leases, self._unclaimed = self._unclaimed, []
+        await self._try(reservation.return_claims, leases)
+        self.stir()
+
+    async def _settle_doubt(self) -> None:
+        """A claim was not answered: what it took goes back before anything else is claimed."""
+        arguments = (self._wid, self._last_lease)
+        if await self._try(reservation.return_unanswered_claims, *arguments):
+            self._in_doubt = False
+            self._registered = frozenset()
+            self._empty_since.clear()
+
+    async def _try(self, verb: Callable[..., int], *arguments: Any) -> bool:
+        try:
+            returned = await self._desk.call(verb, *arguments)
+        except DatabaseGone:
+            return False
+        if returned:
+            logger.info("put back %d jobs that no client has got", returned)
+        return True
+
+    def _time_is_up(self, waiter: Waiter) -> None:
+        if waiter.asked:
+            waiter.over = True
+        else:
+            self._answer(waiter, frames.NIL)
+
+    def _fail(self, asking: list[Waiter], text: str) -> None:
+        for waiter in asking:
+            waiter.asked = False
+            self._answer(waiter, frames.error(text or NOT_THERE))
+
+    def _answer(self, waiter: Waiter, data: bytes) -> None:
+        if self.waiters.get(waiter.client) is waiter:
+            self.forget(waiter.client)
+            waiter.client.answer(waiter.turn, data)
+
+
+def shown(job: Claimed) -> bytes:
+    """Return a job as FETCH gives it (protocol section 5.3)."""
+    return payload.with_failure(job.body, job.failure, payload.rfc3339(job.enqueued_at)).encode()
