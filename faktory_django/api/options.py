@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from django.db import connections
 from django.utils import timezone
 
 from faktory_django import payload, settings
@@ -18,12 +18,23 @@ if TYPE_CHECKING:
 MAX_PRIORITY: Final = 100
 MAX_RETRY: Final = 1_000
 MAX_JOBTYPE: Final = 255
+# What a message shows of a value at most.
+MAX_SHOWN: Final = 300
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: cut, and named where its repr() raises."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - the application's __repr__, or an int beyond 4300 digits
+        text = f"<a {type(value).__name__} that cannot be shown>"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def _whole(name: str, low: int, high: int) -> Callable[[Any], None]:
     def check(value: Any) -> None:
         if type(value) is not int or not low <= value <= high:
-            raise InvalidOption(f"{name} must be an int from {low} to {high}, got {value!r}")
+            raise InvalidOption(f"{name} must be an int from {low} to {high}, got {shown(value)}")
 
     return check
 
@@ -36,13 +47,15 @@ def _queue(value: Any) -> None:
 def _timeout(value: Any) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not 0 < value <= 86_400:
-        raise InvalidOption(f"timeout_seconds must be more than 0 and at most 86400, got {value!r}")
+        raise InvalidOption(
+            f"timeout_seconds must be more than 0 and at most 86400, got {shown(value)}"
+        )
 
 
 def _flag(name: str) -> Callable[[Any], None]:
     def check(value: Any) -> None:
         if not isinstance(value, bool):
-            raise InvalidOption(f"{name} must be True or False, got {value!r}")
+            raise InvalidOption(f"{name} must be True or False, got {shown(value)}")
 
     return check
 
@@ -50,7 +63,7 @@ def _flag(name: str) -> Callable[[Any], None]:
 def _callable(name: str) -> Callable[[Any], None]:
     def check(value: Any) -> None:
         if not callable(value):
-            raise InvalidOption(f"{name} must be callable, got {value!r}")
+            raise InvalidOption(f"{name} must be callable, got {shown(value)}")
 
     return check
 
@@ -59,7 +72,7 @@ def _errors(name: str) -> Callable[[Any], None]:
     def check(value: Any) -> None:
         listed = isinstance(value, (list, tuple))
         if not listed or not all(_is_error(kind) for kind in value):
-            raise InvalidOption(f"{name} must hold exception classes, got {value!r}")
+            raise InvalidOption(f"{name} must hold exception classes, got {shown(value)}")
 
     return check
 
@@ -70,33 +83,39 @@ def _is_error(kind: Any) -> bool:
 
 def _custom(value: Any) -> None:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise InvalidOption(f"custom must be a dict with str keys, got {value!r}")
+        raise InvalidOption(f"custom must be a dict with str keys, got {shown(value)}")
     if payload.MARK in value:
         raise InvalidOption(f"custom must not hold {payload.MARK!r}, which is ours")
+    if "priority" in value:
+        raise InvalidOption(
+            f"custom must not hold 'priority' ({shown(value['priority'])}), which the option "
+            "priority sets"
+        )
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as wrong:
         raise InvalidOption(f"custom must be JSON: {wrong}") from None
 
 
-def _name(value: Any) -> None:
+def _name(value: Any, *, what: str = "name") -> None:
     right = isinstance(value, str) and value.isprintable()
     if not right or not 1 <= len(value) <= MAX_JOBTYPE:
         raise InvalidOption(
-            f"name must be a str of 1 to {MAX_JOBTYPE} printable characters, got {value!r}"
+            f"{what} must be a str of 1 to {MAX_JOBTYPE} printable characters, got {shown(value)}"
         )
 
 
 def _names(value: Any) -> None:
     if not isinstance(value, (list, tuple)):
-        raise InvalidOption(f"aliases must be a list of names, got {value!r}")
+        raise InvalidOption(f"aliases must be a list of names, got {shown(value)}")
     for name in value:
-        _name(name)
+        _name(name, what="each of aliases")
 
 
 def _using(value: Any) -> None:
-    if not isinstance(value, str) or not value:
-        raise InvalidOption(f"using must be a database alias, got {value!r}")
+    if not isinstance(value, str) or value not in connections:
+        known = ", ".join(connections)
+        raise InvalidOption(f"using must be an alias in DATABASES ({known}), got {shown(value)}")
 
 
 # What .set() takes; @job takes these and the next.
@@ -135,24 +154,28 @@ def delay_seconds(delay: float | timedelta) -> float:
     if isinstance(delay, timedelta):
         delay = delay.total_seconds()
     if isinstance(delay, bool) or not isinstance(delay, (int, float)):
-        raise InvalidTime(f"a delay must be seconds or a timedelta, got {delay!r}")
+        raise InvalidTime(f"a delay must be seconds or a timedelta, got {shown(delay)}")
     limit = settings.get().max_delay_days
-    if not math.isfinite(delay) or not 0 <= delay <= limit * 86_400:
-        raise InvalidTime(f"a delay must be 0 to {limit} days (MAX_DELAY_DAYS), got {delay!r} s")
+    if not 0 <= delay <= limit * 86_400:  # neither is NaN
+        raise InvalidTime(
+            f"a delay must be 0 to {limit} days (MAX_DELAY_DAYS), got {shown(delay)} s"
+        )
     return float(delay)
 
 
 def instant(when: datetime) -> datetime:
     """Return an aware datetime. Raises InvalidTime when it is naive or too far ahead."""
     if not isinstance(when, datetime):
-        raise InvalidTime(f"a time must be a datetime, got {when!r}")
+        raise InvalidTime(f"a time must be a datetime, got {shown(when)}")
     if timezone.is_naive(when):
-        raise InvalidTime(f"a time must be aware, {when!r} has no time zone")
+        raise InvalidTime(f"a time must be aware, {shown(when)} has no time zone")
     try:
         when.astimezone(UTC)
     except OverflowError:
-        raise InvalidTime(f"a time must be of the years 1 to 9999 in UTC, got {when!r}") from None
+        raise InvalidTime(
+            f"a time must be of the years 1 to 9999 in UTC, got {shown(when)}"
+        ) from None
     limit = settings.get().max_delay_days
     if when - timezone.now() > timedelta(days=limit):
-        raise InvalidTime(f"a time must be within {limit} days (MAX_DELAY_DAYS), got {when!r}")
+        raise InvalidTime(f"a time must be within {limit} days (MAX_DELAY_DAYS), got {shown(when)}")
     return when
