@@ -134,7 +134,7 @@ def _noted(value: Any, pointer: str, kinds: dict[str, str]) -> Any:
         if isinstance(value, base):
             kinds[pointer] = name
             return write(value)
-    if hasattr(value, "_meta") and hasattr(value, "pk"):
+    if hasattr(value, "_meta") and hasattr(value, "pk") and not isinstance(value, type):
         raise InvalidArguments(
             f"the argument at {pointer} is the model instance {type(value).__name__}; "
             "pass its pk and load it in the job"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
@@ -23,7 +23,7 @@ from .middleware import push_chain
 from .requests import PushRequest, checked, encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime, timedelta
 
 
@@ -167,6 +167,8 @@ class Job(Generic[P, R]):
         )
         if (middleware := push_chain()) is not None:
             request = checked(middleware(request))
+            if request is not None and request.jobtype == self.definition.jobtype:
+                self._signature.bind(*request.args, **request.kwargs)
         return request
 
     def _push(self, requests: Sequence[PushRequest]) -> list[JobHandle]:
@@ -184,10 +186,11 @@ class Job(Generic[P, R]):
 
 def _listed(args: Any) -> Sequence[Any]:
     # A forgotten bracket: the letters of a text would be its arguments.
-    if isinstance(args, (str, bytes, Mapping)):
-        raise InvalidArguments(f"each job of a bulk push is a list of arguments, got {args!r}")
-    found: Sequence[Any] = args
-    return found
+    if isinstance(args, (str, bytes, Mapping, Set)) or not isinstance(args, Iterable):
+        raise InvalidArguments(
+            f"each job of a bulk push is a list of arguments, got {checks.shown(args)}"
+        )
+    return args if isinstance(args, (list, tuple)) else list(args)
 
 
 @overload
@@ -226,11 +229,7 @@ def _define(wrapped: Any, options: Mapping[str, Any]) -> Job[Any, Any]:
             f"{jobtype} is async; atomic=True needs a plain function, "
             "for a transaction belongs to one thread"
         )
-    timeout, reserve_for = options.get("timeout_seconds"), options.get("reserve_for")
-    if timeout is not None and reserve_for is not None and timeout > reserve_for:
-        raise InvalidOption(
-            f"timeout_seconds must be at most reserve_for ({reserve_for}), got {timeout!r}"
-        )
+    _check_timeout(options)
     own: dict[str, Any] = {
         k: options[k] for k in options if k not in checks.PUSH_OPTIONS and k != "name"
     }
@@ -249,6 +248,16 @@ def _define(wrapped: Any, options: Mapping[str, Any]) -> Job[Any, Any]:
 _TUPLES = ("aliases", "retry_on", "discard_on")
 
 
+def _check_timeout(options: Mapping[str, Any]) -> None:
+    if (timeout := options.get("timeout_seconds")) is None:
+        return
+    reserve_for = options.get("reserve_for") or settings.get().default_reserve_for
+    if timeout > reserve_for:
+        raise InvalidOption(
+            f"timeout_seconds must be at most reserve_for ({reserve_for}), got {timeout!r}"
+        )
+
+
 def _performer(wrapped: Any) -> Callable[..., Any]:
     """Return what runs a job: the function, or perform() of a new instance of the class."""
     if inspect.isclass(wrapped):
@@ -265,8 +274,11 @@ def _performer_of_class(wrapped: Any) -> Callable[..., Any]:
     perform = getattr(wrapped, "perform", None)
     if not callable(perform):
         raise InvalidOption(f"class {wrapped.__qualname__} has no method perform(self, ...)")
+    _check_construction(wrapped)
     signature = inspect.signature(perform)
-    own = list(signature.parameters.values())[1:]
+    own = list(signature.parameters.values())
+    if not isinstance(inspect.getattr_static(wrapped, "perform"), (staticmethod, classmethod)):
+        own = own[1:]  # self
 
     if inspect.iscoroutinefunction(perform):
 
@@ -283,6 +295,17 @@ def _performer_of_class(wrapped: Any) -> Callable[..., Any]:
     run.__module__, run.__qualname__ = wrapped.__module__, wrapped.__qualname__
     run.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
     return run
+
+
+def _check_construction(wrapped: type) -> None:
+    try:
+        inspect.signature(wrapped).bind()
+    except TypeError as wrong:
+        raise InvalidOption(
+            f"class {wrapped.__qualname__} must be made without arguments: {wrong}"
+        ) from None
+    except ValueError:  # it is written in C and does not say
+        return
 
 
 def run_on_dead(jobtype: str, dead: dict[str, Any]) -> Any:

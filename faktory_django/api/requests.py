@@ -38,6 +38,11 @@ def checked(request: PushRequest | None) -> PushRequest | None:
     """Check what a middleware may have changed, as if it had been written with the push."""
     if request is None:
         return None
+    if not isinstance(request, PushRequest):
+        raise InvalidPayload(
+            "a middleware of PUSH_MIDDLEWARE must return the PushRequest or None, "
+            f"got {checks.shown(request)}"
+        )
     checks.check_options(request.options, checks.PUSH_OPTIONS)
     checks.check_options({"custom": request.custom, "name": request.jobtype}, checks.JOB_OPTIONS)
     if request.at is not None:

@@ -68,6 +68,11 @@ def test_a_name_in_use_is_refused() -> None:
             InvalidOption,
             "timeout_seconds must be at most reserve_for (60), got 61",
         ),
+        (
+            {"timeout_seconds": 1_801},
+            InvalidOption,
+            "timeout_seconds must be at most reserve_for (1800), got 1801",
+        ),
     ],
 )
 def test_a_wrong_option_is_refused_at_import(
@@ -99,6 +104,16 @@ def test_a_class_without_perform_is_refused() -> None:
 
     with pytest.raises(InvalidOption, match=r"Empty has no method perform\(self, ...\)"):
         job(Empty)
+
+
+def test_a_class_that_cannot_be_made_without_arguments_is_refused() -> None:
+    class Needy:
+        def __init__(self, client: str) -> None: ...
+
+        def perform(self) -> None: ...
+
+    with pytest.raises(InvalidOption, match=r"Needy must be made without arguments: .*'client'"):
+        job(Needy)
 
 
 def test_a_generator_is_refused_because_none_of_it_would_run() -> None:

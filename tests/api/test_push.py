@@ -211,6 +211,24 @@ def test_the_arguments_of_a_class_are_those_of_perform_without_self() -> None:
     assert Stored.objects.count() == 1
 
 
+def test_a_static_or_class_method_perform_has_no_self() -> None:
+    class Static:
+        @staticmethod
+        def perform(a: int) -> None: ...
+
+    class OfClass:
+        @classmethod
+        def perform(cls, a: int) -> None: ...
+
+    for wrapped in (Static, OfClass):
+        work: Any = job(wrapped)
+        work.perform_async(1)
+        with pytest.raises(TypeError):
+            work.perform_async()
+
+    assert Stored.objects.count() == 2
+
+
 def test_one_job_that_does_not_fit_keeps_a_whole_bulk_push_out() -> None:
     @job
     def work(a: int) -> None:
@@ -247,7 +265,10 @@ def test_one_job_that_does_not_fit_keeps_a_whole_bulk_push_out() -> None:
         ),
         (lambda: noop.perform_bulk(["abc"]), InvalidArguments, "a list of arguments, got 'abc'"),
         (lambda: noop.perform_bulk([{}]), InvalidArguments, "a list of arguments, got {}"),  # type: ignore[list-item]
-        (lambda: noop.perform_bulk([5]), TypeError, ""),  # type: ignore[list-item]
+        (lambda: noop.perform_bulk([5]), InvalidArguments, "a list of arguments, got 5"),  # type: ignore[list-item]
+        (lambda: noop.perform_bulk([{1}]), InvalidArguments, "a list of arguments, got {1}"),  # type: ignore[list-item]
+        (lambda: noop.perform_in(10**400), InvalidTime, "MAX_DELAY_DAYS"),
+        (lambda: noop.perform_async(Stored), InvalidArguments, "a ModelBase, which is not JSON"),
         (
             lambda: noop.perform_async("é" * 600_000),
             PayloadTooLarge,
@@ -368,6 +389,37 @@ def test_what_a_middleware_makes_of_a_push_is_checked_like_any_push(
     monkeypatch.setattr(Breaks, "change", change, raising=False)
 
     with pytest.raises(error):
+        noop.perform_async()
+
+    assert nothing_is_stored()
+
+
+def test_arguments_that_a_middleware_changed_have_to_fit_the_function(
+    override_faktory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @job
+    def work(a: int) -> None: ...
+
+    override_faktory(PUSH_MIDDLEWARE=[f"{__name__}.Breaks"])
+    monkeypatch.setattr(Breaks, "change", {"args": [1, 2]}, raising=False)
+
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        work.perform_async(1)
+
+    assert nothing_is_stored()
+
+
+def returns_true(_next_push: Any) -> Callable[[Any], Any]:
+    """Be a middleware that forgets what to return."""
+    return lambda _push: True
+
+
+def test_a_middleware_that_returns_something_else_is_told_what_to_return(
+    override_faktory: Any,
+) -> None:
+    override_faktory(PUSH_MIDDLEWARE=[f"{__name__}.returns_true"])
+
+    with pytest.raises(InvalidPayload, match="must return the PushRequest or None, got True"):
         noop.perform_async()
 
     assert nothing_is_stored()
