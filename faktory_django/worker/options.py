@@ -36,7 +36,8 @@ class QueueOrder:
 def queue_order(specs: Sequence[str], *, shuffle: bool) -> QueueOrder:
     """Read "critical,default", "bulk=3": names in order, weights from 1 to 1000.
 
-    Raises InvalidQueueName or InvalidOption.
+    Raises InvalidQueueName or InvalidOption; also when there is no queue, or when one is named
+    again with another weight.
     """
     names: dict[str, int | None] = {}
     for spec in (part.strip() for text in specs for part in text.split(",")):
@@ -45,7 +46,11 @@ def queue_order(specs: Sequence[str], *, shuffle: bool) -> QueueOrder:
             raise InvalidQueueName(wrong)
         if weighed and not (weight.isascii() and weight.isdigit() and 1 <= int(weight) <= 1_000):
             raise InvalidOption(f"the weight of a queue must be 1 to 1000, got {spec!r}")
-        names.setdefault(name, int(weight) if weight else None)
+        given = int(weight) if weight else None
+        if names.setdefault(name, given) != given:
+            raise InvalidOption(f"queue {name!r} is named with two weights, the second in {spec!r}")
+    if not names:
+        raise InvalidOption("a worker needs the name of at least one queue, got none")
     if shuffle or any(weight is not None for weight in names.values()):
         return QueueOrder(tuple(names), tuple(weight or 1 for weight in names.values()))
     return QueueOrder(tuple(names))

@@ -49,6 +49,17 @@ def test_a_wrong_weight_is_refused_with_its_limits(spec: str) -> None:
     assert str(refusal.value) == f"the weight of a queue must be 1 to 1000, got {spec!r}"
 
 
+def test_no_queue_at_all_is_refused() -> None:
+    with pytest.raises(InvalidOption, match="a worker needs the name of at least one queue"):
+        queue_order([], shuffle=False)
+
+
+@pytest.mark.parametrize("specs", [["a=3,b,a=2"], ["a", "a=3"], ["a=3", "a"]])
+def test_a_queue_that_is_named_with_two_weights_is_refused(specs: list[str]) -> None:
+    with pytest.raises(InvalidOption, match="queue 'a' is named with two weights"):
+        queue_order(specs, shuffle=False)
+
+
 def test_a_strict_order_is_the_same_for_every_claim() -> None:
     order = queue_order(["a,b,c"], shuffle=False)
 
@@ -99,6 +110,13 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_settings(
     assert options.queues.names == ("two", "zwei")
 
 
+def test_a_blank_in_the_environment_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("QUEUE", "DATABASE", "CONCURRENCY", "GRACE"):
+        monkeypatch.setenv(f"FAKTORY_WORKER_{name}", " ")
+
+    assert worker_options({}) == worker_options({"queue": ["default"], "database": "default"})
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -125,9 +143,13 @@ def test_a_wrong_number_on_the_command_line_is_named_with_its_limits(
     ("name", "value", "message"),
     [
         ("CONCURRENCY", "many", "FAKTORY_WORKER_CONCURRENCY must be int, got 'many'"),
-        ("CONCURRENCY", "0", "--concurrency must be 1 to 1000, got 0"),
+        ("CONCURRENCY", "0", "FAKTORY_WORKER_CONCURRENCY must be 1 to 1000, got 0"),
         ("GRACE", "soon", "FAKTORY_WORKER_GRACE must be float, got 'soon'"),
-        ("DATABASE", "nope", "--database must be an alias in DATABASES (default), got 'nope'"),
+        (
+            "DATABASE",
+            "nope",
+            "FAKTORY_WORKER_DATABASE must be an alias in DATABASES (default), got 'nope'",
+        ),
     ],
 )
 def test_a_wrong_value_in_the_environment_is_named(

@@ -19,6 +19,7 @@ from faktory_django.errors import FaktoryError, InvalidOption, InvalidQueueName
 from faktory_django.worker import start
 from faktory_django.worker.options import WorkerOptions, queue_order
 
+PREFIX: Final = "FAKTORY_WORKER_"
 EPILOG: Final = """\
 Queues, database, concurrency, async concurrency, processes, grace and poll may also come from the
 environment (FAKTORY_WORKER_CONCURRENCY=20) or from settings.FAKTORY; the command line wins, then
@@ -66,16 +67,17 @@ class Command(BaseCommand):
         """Run until stopped; exit with the worker's code."""
         from django.conf import settings as project  # noqa: PLC0415, TID251 - DEBUG is not ours
 
-        if options["reload"]:
-            autoreload.run_with_reloader(_run_in_subprocess)
-            return
-        logs.set_up(
-            log_format=options["log_format"],
-            verbosity=options["verbosity"],
-            debug=project.DEBUG,
-        )
         try:
-            code = start.start(worker_options(options))
+            told = worker_options(options)
+            if options["reload"]:
+                autoreload.run_with_reloader(_run_in_subprocess)
+                return
+            logs.set_up(
+                log_format=options["log_format"],
+                verbosity=options["verbosity"],
+                debug=project.DEBUG,
+            )
+            code = start.start(told)
         except (InvalidOption, InvalidQueueName) as wrong:
             raise CommandError(str(wrong), returncode=2) from wrong
         except FaktoryError as wrong:
@@ -89,20 +91,19 @@ def worker_options(given: dict[str, Any]) -> WorkerOptions:
     Raises InvalidOption or InvalidQueueName, which name the value and the limit.
     """
     ours = settings.get()
-    env = environ.Env()
 
     def number(option: str, setting: str, kind: type = int) -> Any:
-        value = given.get(option)
+        value, name = given.get(option), f"--{option.replace('_', '-')}"
         if value is None:
-            value = _from_environment(f"FAKTORY_WORKER_{option.upper()}", kind)
+            name = f"{PREFIX}{option.upper()}"
+            value = _from_environment(name, kind)
         if value is None:
             return getattr(ours, setting)
-        return settings.check_value(setting, value, name_shown=f"--{option.replace('_', '-')}")
+        return settings.check_value(setting, value, name_shown=name)
 
-    specs = given.get("queue") or env.list("FAKTORY_WORKER_QUEUE", default=list(ours.queues))
-    database = given.get("database") or env.str("FAKTORY_WORKER_DATABASE", ours.database)
+    specs = given.get("queue") or _from_environment(f"{PREFIX}QUEUE", list) or ours.queues
     return WorkerOptions(
-        database=_known_alias(database),
+        database=_database(given.get("database"), ours.database),
         queues=queue_order(specs, shuffle=given.get("random", False)),
         concurrency=number("concurrency", "concurrency"),
         async_concurrency=number("async_concurrency", "async_concurrency"),
@@ -119,6 +120,9 @@ def worker_options(given: dict[str, Any]) -> WorkerOptions:
 
 
 def _from_environment(name: str, kind: type) -> Any:
+    """Return a value of the environment, None when it is missing or blank."""
+    if not environ.Env().str(name, "").strip():
+        return None
     try:
         return environ.Env().get_value(name, cast=kind, default=None)
     except ValueError:
@@ -126,11 +130,18 @@ def _from_environment(name: str, kind: type) -> Any:
         raise InvalidOption(f"{name} must be {kind.__name__}, got {given!r}") from None
 
 
-def _known_alias(alias: str) -> str:
+def _database(given: str | None, setting: str) -> str:
+    alias, name = given, "--database"
+    if alias is None:
+        name = f"{PREFIX}DATABASE"
+        alias = _from_environment(name, str)
+    if alias is None:
+        return setting  # a check has looked at it
     if alias not in connections:
         known = ", ".join(connections)
-        raise InvalidOption(f"--database must be an alias in DATABASES ({known}), got {alias!r}")
-    return alias
+        raise InvalidOption(f"{name} must be an alias in DATABASES ({known}), got {alias!r}")
+    found: str = alias
+    return found
 
 
 def _at_least_one(value: int | None, name: str) -> int | None:
