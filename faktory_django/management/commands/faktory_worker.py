@@ -19,7 +19,6 @@ from faktory_django.errors import FaktoryError, InvalidOption, InvalidQueueName
 from faktory_django.worker import start
 from faktory_django.worker.options import WorkerOptions, queue_order
 
-PREFIX: Final = "FAKTORY_WORKER_"
 EPILOG: Final = """\
 Queues, database, concurrency, async concurrency, processes, grace and poll may also come from the
 environment (FAKTORY_WORKER_CONCURRENCY=20) or from settings.FAKTORY; the command line wins, then
@@ -95,13 +94,13 @@ def worker_options(given: dict[str, Any]) -> WorkerOptions:
     def number(option: str, setting: str, kind: type = int) -> Any:
         value, name = given.get(option), f"--{option.replace('_', '-')}"
         if value is None:
-            name = f"{PREFIX}{option.upper()}"
+            name = f"FAKTORY_WORKER_{option.upper()}"
             value = _from_environment(name, kind)
         if value is None:
             return getattr(ours, setting)
         return settings.check_value(setting, value, name_shown=name)
 
-    specs = given.get("queue") or _from_environment(f"{PREFIX}QUEUE", list) or ours.queues
+    specs = given.get("queue") or _from_environment("FAKTORY_WORKER_QUEUE", list) or ours.queues
     return WorkerOptions(
         database=_database(given.get("database"), ours.database),
         queues=queue_order(specs, shuffle=given.get("random", False)),
@@ -133,7 +132,7 @@ def _from_environment(name: str, kind: type) -> Any:
 def _database(given: str | None, setting: str) -> str:
     alias, name = given, "--database"
     if alias is None:
-        name = f"{PREFIX}DATABASE"
+        name = "FAKTORY_WORKER_DATABASE"
         alias = _from_environment(name, str)
     if alias is None:
         return setting  # a check has looked at it
