@@ -50,6 +50,11 @@ def _note_use(
     return execute(sql, params, many, context)
 
 
+def in_one_line(wrong: Exception) -> str:
+    """Return what a database error says, which may be several lines, as one."""
+    return " ".join(str(wrong).split())
+
+
 def watch_connections() -> None:
     """Take note of the connections that jobs open, from now on; for tidy()."""
     connection_created.connect(_note_open, dispatch_uid="faktory_django.worker")

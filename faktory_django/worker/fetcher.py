@@ -33,6 +33,8 @@ from faktory_django.lifecycle.reservation import hand_back, return_strays
 from faktory_django.lifecycle.retry import Fate
 from faktory_django.processes import dedicated
 
+from .connections import in_one_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -345,18 +347,25 @@ class Fetcher:
     def _connected(self) -> BaseDatabaseWrapper:
         connection = self._connection
         if connection is None:
-            connection = dedicated(self.options.database, role="worker fetcher")
-            connection.ensure_connection()
-            install.check_database(connection)
-            beat.register(connection, self.info)
-            self._listen(connection)
-            self._connection = connection
+            connection = self._connection = self._connect()
             self._next_strays = 0.0
         if time.monotonic() >= self._next_strays:
             self._next_strays = time.monotonic() + STRAYS_SECONDS
             self._consumer.waiting = False  # registers anew, should somebody have tidied us away
             if strays := return_strays(connection, self.info.wid, list(self._held)):
                 logger.info("put back %d jobs whose claim was not answered", strays)
+        return connection
+
+    def _connect(self) -> BaseDatabaseWrapper:
+        connection = dedicated(self.options.database, role="worker fetcher")
+        try:
+            connection.ensure_connection()
+            install.check_database(connection)
+            beat.register(connection, self.info)
+            self._listen(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _listen(self, connection: BaseDatabaseWrapper) -> None:
@@ -373,8 +382,10 @@ class Fetcher:
 
     def _recover(self, wrong: Exception) -> None:
         """Drop the connection and wait; what is unflushed is kept and sent again."""
-        if self._backoff == 0.0:
-            logger.error("the database does not answer: %s", str(wrong).strip())
+        if self._backoff == 0.0 and isinstance(wrong, DatabaseNotReady):
+            logger.warning("waiting: %s", wrong)
+        elif self._backoff == 0.0:
+            logger.error("the database does not answer: %s", in_one_line(wrong))
         if self._connection is not None:
             with suppress(DatabaseError):
                 self._connection.close()

@@ -34,6 +34,7 @@ from faktory_django.processes import dedicated, package_version, rss_kb
 
 from .board import Board, Phase
 from .child import SIGNALS, dump_stacks, run_child
+from .connections import in_one_line
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -310,27 +311,36 @@ class Launcher:
             self.maintenance.tick(connection)
             self._backoff = 0.0
         except (DatabaseError, DatabaseNotReady) as wrong:
-            if self._backoff == 0.0:
-                logger.error("the database does not answer: %s", str(wrong).strip())
+            if self._backoff == 0.0 and isinstance(wrong, DatabaseNotReady):
+                logger.warning("waiting: %s", wrong)
+            elif self._backoff == 0.0:
+                logger.error("the database does not answer: %s", in_one_line(wrong))
             self._backoff = min(5.0, max(0.2, 2 * self._backoff))
             self._next_connect = time.monotonic() + self._backoff * random.uniform(0.5, 1.0)  # noqa: S311
             self._disconnect()
 
     def _connected(self) -> BaseDatabaseWrapper:
         if self._connection is None:
-            connection = dedicated(
-                self.options.database,
-                role="worker supervisor",
-                statement_timeout_ms=STATEMENT_TIMEOUT_MS,
-            )
-            connection.ensure_connection()
-            check_database(connection)
-            queues.declare(self.options.queues.names, using=self.options.database)
-            self._connection = connection
+            self._connection = self._connect()
             if self._had_connection:
                 self.maintenance.postpone_reaping(2 * self.options.beat_seconds)
             self._had_connection = True
         return self._connection
+
+    def _connect(self) -> BaseDatabaseWrapper:
+        connection = dedicated(
+            self.options.database,
+            role="worker supervisor",
+            statement_timeout_ms=STATEMENT_TIMEOUT_MS,
+        )
+        try:
+            connection.ensure_connection()
+            check_database(connection)
+            queues.declare(self.options.queues.names, using=self.options.database)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _disconnect(self) -> None:
         if self._connection is not None:

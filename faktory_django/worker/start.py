@@ -18,6 +18,7 @@ from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.install import check_database, unknown_migrations
 from faktory_django.processes import dedicated, package_version
 
+from .connections import in_one_line
 from .launcher import EXIT_OK, Launcher
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def start(options: WorkerOptions) -> int:
     except DatabaseNotMigrated as wrong:
         logger.warning("waiting: %s", wrong)
     except DatabaseError as wrong:
-        logger.warning("waiting: the database does not answer: %s", str(wrong).strip())
+        logger.warning("waiting: the database does not answer: %s", in_one_line(wrong))
     finally:
         connections.close_all()
     _say_start(options)

@@ -6,11 +6,13 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from faktory_django import job, registry
 from tests.jobapp import jobs
@@ -19,7 +21,7 @@ from tests.waiting import until
 from .running import ROOT, Ledger, Worker, alive, command, database_url, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     Start = Callable[..., Worker]
@@ -71,23 +73,77 @@ def test_a_worker_that_cannot_start_says_why_in_one_line_and_exits(
     assert "Traceback" not in ran.stderr
 
 
-def test_a_worker_waits_for_a_database_that_is_not_migrated(start: Start, ledger: Ledger) -> None:
-    jobs.record.perform_async(str(ledger), "ran")
+@pytest.fixture
+def elsewhere(transactional_db: None) -> Iterator[str]:  # noqa: ARG001
+    """Return the DATABASE_URL of an empty schema."""
     with connection.cursor() as cursor:
         cursor.execute("CREATE SCHEMA elsewhere")
-    try:
-        options = "-c%20search_path=elsewhere"
-        url = database_url()
-        worker = start(DATABASE_URL=f"{url}{'&' if '?' in url else '?'}options={options}")
+    url = database_url()
+    yield f"{url}{'&' if '?' in url else '?'}options=-c%20search_path=elsewhere"
+    with connection.cursor() as cursor:
+        cursor.execute("DROP SCHEMA elsewhere CASCADE")
 
-        worker.wait_for_log("waiting: database 'default' has no function")
-        assert worker.process.poll() is None
-        assert worker.stop() == 0
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("DROP SCHEMA elsewhere CASCADE")
+
+def test_a_worker_waits_for_a_database_that_is_not_migrated_and_runs_once_it_is(
+    elsewhere: str, start: Start, ledger: Ledger
+) -> None:
+    jobs.record.perform_async(str(ledger), "of another schema")
+    worker = start(DATABASE_URL=elsewhere)
+    # who looks at the start, who supervises and who fetches: each says it once
+    until(lambda: worker.log.count("waiting: database 'default' has no function") == 3, "all wait")
+
+    migrate = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
+    subprocess.run(migrate, cwd=ROOT, env=environment(DATABASE_URL=elsewhere), check=True)
+
+    until(lambda: processes_of("elsewhere") == 1, "it is known in the schema")
+    assert worker.stop() == 0
+    assert "does not answer" not in worker.log
     assert "Traceback" not in worker.log
+    assert "still open" not in worker.log
     assert ledger.lines == []
+
+
+def processes_of(schema: str) -> int:
+    """Count the processes that an instance in a schema knows."""
+    with connection.cursor() as cursor:
+        cursor.execute(f'SELECT count(*) FROM "{schema}".faktory_django_process')  # noqa: S608
+        found: int = cursor.fetchone()[0]
+        return found
+
+
+def test_a_worker_says_that_its_database_is_newer_than_it_is_and_works(
+    start: Start, ledger: Ledger
+) -> None:
+    jobs.record.perform_async(str(ledger), "ran")
+    later = MigrationRecorder.Migration.objects.create(app="faktory_django", name="9999_later")
+    try:
+        worker = start("--burst")
+        code = worker.end()
+    finally:
+        later.delete()
+
+    assert code == 0
+    assert "the database is newer than this version, which does not know 9999_later" in worker.log
+    assert ledger.lines == ["ran"]
+
+
+def test_a_worker_that_may_need_more_connections_than_there_are_says_so(start: Start) -> None:
+    worker = start("--processes", "3", "--concurrency", "1000", "--burst")
+
+    assert worker.end() == 0
+    # 3 processes with 1000 threads, 20 async jobs and a fetcher each; and the supervisor
+    assert "this worker may need 3064 connections; max_connections leaves" in worker.log
+
+
+def test_what_the_database_says_is_one_line(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    worker = start(DATABASE_URL=f"postgresql://nobody@127.0.0.1:{port}/nothing")
+
+    worker.wait_for_log("fetcher: the database does not answer")
+
+    assert worker.stop() == 0
+    assert [line for line in worker.log.splitlines() if not line.startswith("20")] == []
 
 
 def test_a_worker_whose_database_accepts_and_says_nothing_can_be_stopped(start: Start) -> None:
