@@ -52,7 +52,7 @@ CROSS JOIN LATERAL (
 ACK_FUNCTION: Final = f"""
 CREATE OR REPLACE FUNCTION faktory_django_ack_v1(jids text[], wids text[])
 RETURNS int LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
-AS $$
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     bounds CONSTANT float8[] := '{{{",".join(map(str, BUCKET_SECONDS))}}}';
     empty CONSTANT int[] := array_fill(0, ARRAY[{len(BUCKET_SECONDS) + 1}]);

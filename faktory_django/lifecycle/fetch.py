@@ -10,7 +10,7 @@ from faktory_django import settings
 
 from .ack import LeaseAck, ack_params
 from .connection import execute
-from .turn import TURN
+from .turn import CLAIM_EACH, TURN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,13 +73,20 @@ class Consumer:
 
         A result shorter than wanted does not mean that the queues are empty.
         """
-        return self.took(execute(connection, TURN, self.params(queues, wanted, acks)), acks)
+        params = self._lanes(queues, wanted) | ack_params(acks)
+        params["waiting"] = self.waiting or not self.listens
+        params["fast"] = settings.get().fast_acks
+        return self.took(execute(connection, TURN, params), acks)
 
     def turn_each(
         self, connection: BaseDatabaseWrapper, queues: Sequence[str], wids: Sequence[str]
     ) -> Turn:
         """Claim a job for each wid, under a lease of its own that ends by itself."""
-        return self.took(execute(connection, TURN, self.params(queues, len(wids), wids=wids)))
+        return self.took(execute(connection, CLAIM_EACH, self.claim_params(queues, wids)))
+
+    def claim_params(self, queues: Sequence[str], wids: Sequence[str]) -> dict[str, Any]:
+        """Return the parameters of CLAIM_EACH."""
+        return self._lanes(queues, len(wids)) | {"wids": list(wids)}
 
     def took(self, rows: Sequence[tuple[Any, ...]], acks: Sequence[LeaseAck] = ()) -> Turn:
         """Take note of what a turn brought, and return it."""
@@ -95,18 +102,10 @@ class Consumer:
         lost = [ack for ack, n in zip(acks, counts, strict=True) if n != len(ack.ids)]
         return Turn(jobs, lost, rows[-1][1], moment, swept=sweep_ms is not None)
 
-    def params(
-        self,
-        queues: Sequence[str],
-        wanted: int,
-        acks: Sequence[LeaseAck] = (),
-        *,
-        wids: Sequence[str] | None = None,
-    ) -> dict[str, Any]:
-        """Return the parameters of TURN; with wids, one for each job, every job gets a lease."""
+    def _lanes(self, queues: Sequence[str], wanted: int) -> dict[str, Any]:
         known = set(queues)
         lanes = [(*lane, pos) for lane, pos in self.watermarks.items() if lane[0] in known]
-        return ack_params(acks) | {
+        return {
             "holder": self.wid,
             "wanted": wanted,
             "queues": list(queues),
@@ -115,7 +114,4 @@ class Consumer:
             "lane_afters": [pos for _, _, pos in lanes],
             # sweeping takes a tenth of the time at most: dead entries make it dear
             "sweep": self.clock() >= self.next_sweep,
-            "waiting": self.waiting or not self.listens,
-            "fast": settings.get().fast_acks,
-            "wids": None if wids is None else list(wids),
         }

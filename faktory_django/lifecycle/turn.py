@@ -31,7 +31,8 @@ RETURNS TABLE (
     enqueued float8, failure text, body text, acked int[], moment float8, sweep_ms float8,
     registered boolean
 )
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     n int;
@@ -198,5 +199,14 @@ SELECT * FROM faktory_django_turn_v1(
     %(dones)b::int[], %(waits)b::int[], %(runs)b::int[], %(buckets)b::int,
     %(holder)b::text, %(wanted)b::int, %(queues)b::text[],
     %(lane_queues)b::text[], %(lane_ranks)b::smallint[], %(lane_afters)b::bigint[],
-    %(sweep)b, %(waiting)b, %(fast)b, %(wids)b::text[])
+    %(sweep)b, %(waiting)b, %(fast)b, NULL)
+"""
+
+# For the wire: it acks by jid and registers for all who wait, so this only claims.
+CLAIM_EACH: Final = """
+SELECT * FROM faktory_django_turn_v1(
+    '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', 0,
+    %(holder)b::text, %(wanted)b::int, %(queues)b::text[],
+    %(lane_queues)b::text[], %(lane_ranks)b::smallint[], %(lane_afters)b::bigint[],
+    %(sweep)b, true, false, %(wids)b::text[])
 """

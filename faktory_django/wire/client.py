@@ -56,7 +56,7 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; answer what is complete."""
-        if self.session.state is State.CLOSED:
+        if self.session.state is State.CLOSED or self._is_whole_command(data):
             return
         self.lines.feed(data)
         self.server.hold(len(data))
@@ -107,6 +107,22 @@ class Client(asyncio.Protocol):
             self.line_since = None
         elif self.line_since is None:
             self.line_since = time.monotonic()
+
+    def _is_whole_command(self, data: bytes) -> bool:
+        """Handle the usual case at once: one complete line, and nothing before it."""
+        if self.busy or self._processing or self.blocked_since is not None:
+            return False
+        try:
+            line = self.lines.whole(data)
+        except frames.LineTooLong:
+            self._refuse_line()
+            return True
+        if line is None:
+            return False
+        self._processing = True
+        self._handle(line)
+        self._processing = False
+        return True
 
     def answer(self, turn: int, data: bytes) -> None:
         """Send the answer of the command with this number, and go on with what follows."""

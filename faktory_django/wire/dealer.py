@@ -17,7 +17,7 @@ import psycopg
 from faktory_django import payload, settings
 from faktory_django.lifecycle import reservation
 from faktory_django.lifecycle.fetch import Consumer
-from faktory_django.lifecycle.turn import TURN
+from faktory_django.lifecycle.turn import CLAIM_EACH
 from faktory_django.settings import check_queue_name
 
 from . import frames
@@ -173,8 +173,8 @@ class Dealer:
 
     async def _claim(self, names: tuple[str, ...], asking: list[Waiter]) -> list[Claimed]:
         wids = [w.client.session.wid or "" for w in asking]
-        params = self._consumer.params(names, len(asking), wids=wids)
-        turn = self._consumer.took(await self._link.execute(TURN, params))
+        params = self._consumer.claim_params(names, wids)
+        turn = self._consumer.took(await self._link.execute(CLAIM_EACH, params))
         if turn.jobs:
             self._last_lease = max(self._last_lease, turn.jobs[-1].lease)
         # only what was looked for from the beginning is known not to be there

@@ -36,6 +36,20 @@ class Lines:
         """Take bytes."""
         self._buffer += data
 
+    def whole(self, data: bytes) -> bytes | None:
+        """Return data as the line that it is, when it is just one and nothing waits before it.
+
+        Else None, and nothing is taken. Raises LineTooLong.
+        """
+        end = len(data) - 1
+        if len(self._buffer) or data.find(b"\n") != end:
+            return None
+        if data[end - 1 : end] == b"\r":
+            end -= 1
+        if end > self.limit:
+            raise LineTooLong
+        return data[:end]
+
     def next(self) -> bytes | None:
         """Return the next line; None when it is not complete. Raises LineTooLong."""
         end = self._buffer.find(b"\n", max(self._start, self._searched))

@@ -46,14 +46,14 @@ class _Job(msgspec.Struct, forbid_unknown_fields=True):
     priority: Raw = _NOTHING
 
 
-class _Failure(msgspec.Struct, omit_defaults=True):
+class _Failure(msgspec.Struct):
     failed_at: str = ""
     next_at: str = ""
     message: str = ""
     errtype: str = ""
     backtrace: list[str] | None = None
-    retry_count: int = msgspec.field(default=0)
-    remaining: int = msgspec.field(default=0)
+    retry_count: int = 0
+    remaining: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,9 @@ _FAILURE: Final = msgspec.json.Decoder(_Failure)
 _QUEUE: Final = re.compile(r"[a-zA-Z0-9._-]{1,100}", re.ASCII)
 _PLAIN: Final = re.compile(r"[ !#-\[\]-~]*", re.ASCII)
 # A number that a float may not hold, or too long: inside a string it is a false alarm.
-_HUGE_NUMBER: Final = re.compile(rb"\d[eE]\+?0*[1-9]\d\d|\d{300}")
+_EXPONENTS: Final = (re.compile(rb"e\+?\d{3}"), re.compile(rb"E\+?\d{3}"))
+_MANY_DIGITS: Final = 300
+_DIGITS_TO_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(\.\d+)?([eE][+-]?\d+)?', re.DOTALL)
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _ESCAPE: Final = re.compile(
@@ -94,7 +96,7 @@ _ESCAPE: Final = re.compile(
 _RFC3339: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
 )
-_encode = json.JSONEncoder(ensure_ascii=False).encode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def read_job(text: bytes, limits: Limits) -> WireJob:
@@ -281,15 +283,22 @@ def _check_presence(jid: str, jobtype: str, args: bytes) -> None:
 def _part(raw: Raw, name: str, opening: bytes) -> bytes:
     """Return a value as its exact text; b"" when there is none."""
     text = bytes(raw)
-    if not text or text == b"null":
+    if not text or text == b"null" or (opening == b"{" and not text[1:-1].strip()):
         return b""
     if text[:1] != opening:
         kind = "an array" if opening == b"[" else "an object"
         raise CommandRefused(f"invalid JSON: {name} must be {kind}")
-    if _HUGE_NUMBER.search(text):
+    if _may_hold_huge_number(text):
         _check_numbers(text.decode())
     # outside strings only, for a string holds no raw control character
     return text.replace(b"\r", b" ") if b"\r" in text else text
+
+
+def _may_hold_huge_number(text: bytes) -> bool:
+    """Tell whether to look closely; fast, for all arguments come by."""
+    if len(text) >= _MANY_DIGITS and b"0" * _MANY_DIGITS in text.translate(_DIGITS_TO_ZERO):
+        return True
+    return any(exponent.search(text) for exponent in _EXPONENTS)
 
 
 def _check_numbers(text: str) -> None:
@@ -315,8 +324,9 @@ def _failure(text: bytes) -> str | None:
         raise CommandRefused(f"invalid JSON: failure: {wrong}") from None
     if found.retry_count not in _INT64 or found.remaining not in _INT64:
         raise CommandRefused("invalid JSON: failure: a number is out of range")
-    kept = {k: v for k, v in msgspec.structs.asdict(found).items() if v not in ("", None)}
-    return _encode(kept)
+    facts = msgspec.structs.asdict(found)
+    always = ("failed_at", "retry_count", "remaining")
+    return _encode({k: v for k, v in facts.items() if k in always or v})
 
 
 def _due(text: str) -> datetime:
@@ -360,6 +370,6 @@ def _body(job: _Job, args: bytes, custom: bytes, queue: str) -> str:
 
 
 def _json(text: str | None) -> str:
-    if text is not None and _PLAIN.fullmatch(text):
+    if text is not None and (text.isalnum() or _PLAIN.fullmatch(text)):
         return f'"{text}"'
     return _encode(text)

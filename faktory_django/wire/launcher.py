@@ -72,6 +72,10 @@ class Launcher:
                 self._bell_out.recv(4_096)
             self._look_after()
         signal.set_wakeup_fd(-1)
+        for end in (self._bell_in, self._bell_out, self._sock):
+            end.close()
+        for pipe in (self._life_line, self._life_end):
+            os.close(pipe)
         logger.info("the server has ended")
         return self._exit_code
 
