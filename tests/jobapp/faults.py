@@ -133,6 +133,15 @@ def hold(path: str, text: str) -> None:
     note(path, f"end {text}")
 
 
+@job
+async def hold_async(path: str, text: str) -> None:
+    """Take until somebody opens the gate, on the event loop."""
+    note(path, f"start {text}")
+    while not Path(f"{path}.gate").exists():
+        await asyncio.sleep(0.01)
+    note(path, f"end {text}")
+
+
 @job(backoff=lambda _: 0.3)
 def fail_once(path: str) -> None:
     """Fail the first attempt."""

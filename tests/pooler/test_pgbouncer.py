@@ -91,12 +91,15 @@ def test_a_worker_behind_pgbouncer_runs_all_that_was_pushed_through_it(
     ledger.touch()
     worker = subprocess.Popen([sys.executable, "-m", "django", "faktory_worker"], env=pooled)
 
-    subprocess.run([sys.executable, "-c", PUSH, str(ledger)], env=pooled, check=True)
-    wait_until(lambda: len(ledger.read_text().splitlines()) == 303, "all jobs have run")
-    wait_until(RetryJob.objects.exists, "the failure is in the retries")
-    worker.terminate()
+    try:
+        subprocess.run([sys.executable, "-c", PUSH, str(ledger)], env=pooled, check=True)
+        wait_until(lambda: len(ledger.read_text().splitlines()) == 303, "all jobs have run")
+        wait_until(RetryJob.objects.exists, "the failure is in the retries")
+    finally:
+        worker.terminate()
+        code = worker.wait(40)
 
-    assert worker.wait(30) == 0
+    assert code == 0
     lines = ledger.read_text().splitlines()
     assert sorted(lines) == sorted({*lines})
     assert {"autocommit", "atomic", "scheduled"} < set(lines)

@@ -118,6 +118,7 @@ def test_quiet_takes_no_new_jobs_and_lets_the_running_ones_end(
     until(lambda: not Waiter.objects.exists(), "nobody wants to be woken")
     jobs.record.perform_async(str(ledger), "later")
     ledger.wait_for("end running")
+    until(lambda: left()["job"] == 1, "it is acknowledged")
     for child in worker.children():
         child.kill()
     until(lambda: worker.log.count("died: signal 9") == 2, "both replaced")
