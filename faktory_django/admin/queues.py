@@ -115,7 +115,7 @@ class QueueAdmin(OperatorAdmin):
             vars(queue)["size"] = sizes.get(queue.name, 0)
             vars(queue)["latency_seconds"] = latencies.get(queue.name, 0.0)
 
-    @admin.display(description=_("served"), boolean=True)
+    @admin.display(description=_("not paused"), boolean=True)
     def working(self, queue: Queue) -> bool:
         """Whether workers take jobs from it."""
         return not queue.paused

@@ -59,7 +59,14 @@ BEGIN
     INSERT INTO faktory_django_ready (queue, rank, pos, job_id)
     SELECT queue, 2 * priority, id, id
     FROM pushed;
+    -- where nobody waits for the rest of a transaction, the queue is known and heard of at once
     IF wake THEN
+        INSERT INTO faktory_django_queue (name)
+        SELECT DISTINCT q.name
+        FROM unnest(queues) AS q(name)
+        WHERE NOT EXISTS (SELECT FROM faktory_django_queue k WHERE k.name = q.name)
+        ORDER BY q.name
+        ON CONFLICT (name) DO NOTHING;
         PERFORM faktory_django_wake_v1(queues, cardinality(queues));
     END IF;
 END
@@ -226,7 +233,8 @@ def push(pushes: Sequence[Push], *, using: str | None = None) -> None:
 def statement(pushes: Sequence[Pushable], *, wake: bool) -> tuple[str, list[Any]]:
     """Return the statement that stores these jobs, and its parameters.
 
-    With wake it tells idle workers, which is right where it commits by itself.
+    With wake, which is right where it commits by itself, new queues become known and idle
+    workers hear of it; else upkeep and a statement after the commit see to that.
     """
     columns = _columns(pushes)
     if all(p.at is None and p.delay_seconds is None for p in pushes):

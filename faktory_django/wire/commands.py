@@ -83,7 +83,6 @@ class Commands:
         self._slow = slow
         self._info = info
         self._command_seconds = command_seconds
-        self._declared: set[str] = set()
         self._pushes: Group[Pushing] = Group(size=_size)
         self._acks: Group[Asked] = Group(key=lambda asked: asked.what.jid)
         self._fails: Group[Asked] = Group(key=lambda asked: asked.what.jid)
@@ -149,9 +148,6 @@ class Commands:
             self._dealer.stir({job.queue for item in items for job in item.jobs})
 
     async def _store(self, link: Link, jobs: list[WireJob]) -> None:
-        if new := {job.queue for job in jobs if job.at is None} - self._declared:
-            await self._quick.call(_declare, sorted(new))
-            self._declared |= new
         for start in range(0, len(jobs), MAX_ROWS):
             await link.execute(*statement(jobs[start : start + MAX_ROWS], wake=True))
 
@@ -292,7 +288,6 @@ class Commands:
         if request.act == "REMOVE":
             for name in queues.known(using=using) if request.every else names:
                 queues.remove(name, using=using)
-                self._declared.discard(name)
         else:
             paused = request.act == "PAUSE"
             queues.set_known_paused(names, paused=paused, every=request.every, using=using)
@@ -315,10 +310,6 @@ class Commands:
 
 def _size(pushing: Pushing) -> int:
     return sum(len(job.body) for job in pushing.jobs)
-
-
-def _declare(connection: BaseDatabaseWrapper, names: list[str]) -> None:
-    queues.declare(names, using=connection.alias)
 
 
 def _pushed(item: Pushing) -> None:

@@ -106,6 +106,8 @@ def read_job(text: bytes, limits: Limits) -> WireJob:
     """
     if len(text) > limits.job_bytes:
         raise CommandRefused(f"job is {len(text)} bytes, the limit is {limits.job_bytes}")
+    if not text.isascii():
+        text = sanitized(text)
     _check_depth(text, limits.job_depth)
     try:
         found = _DECODER.decode(text)
@@ -237,6 +239,8 @@ def _checked(job: _Job) -> WireJob:
     _check_integers(job)
     args = _part(job.args, "args", b"[")
     custom = _part(job.custom, "custom", b"{")
+    if not custom[1:-1].strip():
+        custom = b""
     failure = _failure(_part(job.failure, "failure", b"{"))
     jid, jobtype, queue = job.jid or "", job.jobtype or "", job.queue or "default"
     _check_presence(jid, jobtype, args)
@@ -283,7 +287,7 @@ def _check_presence(jid: str, jobtype: str, args: bytes) -> None:
 def _part(raw: Raw, name: str, opening: bytes) -> bytes:
     """Return a value as its exact text; b"" when there is none."""
     text = bytes(raw)
-    if not text or text == b"null" or (opening == b"{" and not text[1:-1].strip()):
+    if not text or text == b"null":
         return b""
     if text[:1] != opening:
         kind = "an array" if opening == b"[" else "an object"

@@ -49,6 +49,8 @@ SHUTDOWN: Final = frames.error("shutdown in progress")
 # What a client that is told of the shutdown has to read it.
 LAST_WORDS_SECONDS: Final = 0.1
 PUSH_LINKS: Final = 2
+# A HELLO waits so long for the database at most.
+PRESENCE_SECONDS: Final = 1.0
 
 
 class Server:
@@ -194,12 +196,22 @@ class Server:
             return
         self._greeted -= 1
         client.was_open = True
-        client.opened(turn)
         over = len(self._clients) - self._greeted
         if over > self.options.connections:
+            client.opened(turn)
             client.close(frames.error(f"too many connections: {over}"))
         elif hello.wid:
             self._workers.came(client, hello)
+            self._start(self._open_worker(client, turn))
+        else:
+            client.opened(turn)
+
+    async def _open_worker(self, client: Client, turn: int) -> None:
+        """Answer when every server knows the worker; without a database, all the same."""
+        with suppress(DatabaseGone, DatabaseError, TimeoutError):
+            async with asyncio.timeout(PRESENCE_SECONDS):
+                await self._workers.flush()
+        client.opened(turn)
 
     def _hello_is_late(self, client: Client) -> None:
         if client.session.state is State.GREETED and not client.busy and not client.is_gone():

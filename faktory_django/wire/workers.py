@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from .handshake import Hello
 
 logger = logging.getLogger(__name__)
+Step = tuple[WireWorker, int]
 
 
 @dataclass(slots=True)
 class Worker:
-    """A wid that has connections here. stored: how many of them the database knows."""
+    """A wid that has connections here."""
 
     facts: WireWorker
     clients: set[Client] = field(default_factory=set)
     state: str = "running"
-    stored: int = 0
 
 
 class Workers:
@@ -47,9 +47,13 @@ class Workers:
         self.by_wid: dict[str, Worker] = {}
         self._desk = desk
         self._on_state = on_state
+        # how many connections of each the database knows from us
+        self._stored: dict[str, int] = {}
         self._changed: dict[str, None] = {}
-        self._leaving: dict[str, int] = {}
+        # those whose last connection has closed since: what comes then is a new worker
+        self._ended: set[str] = set()
         self._awake = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     def came(self, client: Client, hello: Hello) -> None:
         """A connection of a worker."""
@@ -69,8 +73,7 @@ class Workers:
         worker.clients.discard(client)
         if not worker.clients:
             del self.by_wid[wid]
-            if worker.stored:
-                self._leaving[wid] = self._leaving.get(wid, 0) + worker.stored
+            self._ended.add(wid)
         self._note(wid)
 
     def is_quiet(self, wid: str | None) -> bool:
@@ -88,7 +91,7 @@ class Workers:
         missing = [b for b in beats if b.wid not in states and b.wid in self.by_wid]
         if missing:
             for b in missing:
-                self.by_wid[b.wid].stored = 0
+                self._stored.pop(b.wid, None)
                 self._note(b.wid)
             await self.flush()
             states |= await self._desk.call(presence.beat_wire, missing)
@@ -108,7 +111,7 @@ class Workers:
 
     async def look(self) -> list[Client]:
         """Hear the states of all workers here; return the connections of those forgotten."""
-        known = [wid for wid, worker in self.by_wid.items() if worker.stored]
+        known = [wid for wid in self.by_wid if wid in self._stored]
         if not known:
             return []
         states = await self._desk.call(presence.states_of, known)
@@ -123,28 +126,39 @@ class Workers:
 
     async def flush(self) -> None:
         """Write down what has changed, now."""
-        self._awake.clear()
-        while self._changed:
-            changed, self._changed = list(self._changed), {}
-            leaving, self._leaving = self._leaving, {}
-            coming = [
-                (worker.facts, len(worker.clients), worker.stored)
-                for wid in changed
-                if (worker := self.by_wid.get(wid)) is not None
-            ]
-            try:
-                taken = await self._desk.call(_store, leaving, coming)
-            except (DatabaseGone, DatabaseError):
-                for wid in changed:
-                    self._changed[wid] = None
-                for wid, count in leaving.items():
-                    self._leaving[wid] = self._leaving.get(wid, 0) + count
-                raise
-            for facts, count, _ in coming:
-                if (worker := self.by_wid.get(facts.wid)) is not None:
-                    worker.stored = count
-            for wid in taken:
-                logger.warning("the wid %s belongs to another process", wid)
+        async with self._writing:
+            self._awake.clear()
+            while self._changed:
+                changed, self._changed = self._changed, {}
+                ended, self._ended = self._ended, set()
+                counts = {wid: self._count(wid) for wid in changed}
+                try:
+                    taken = await self._desk.call(_store, self._steps(counts, ended))
+                except (DatabaseGone, DatabaseError):
+                    self._changed = changed | self._changed
+                    self._ended |= ended
+                    raise
+                self._stored |= counts
+                for wid in [wid for wid, count in counts.items() if not count]:
+                    del self._stored[wid]
+                for wid in taken:
+                    logger.warning("the wid %s belongs to another process", wid)
+
+    def _count(self, wid: str) -> int:
+        worker = self.by_wid.get(wid)
+        return len(worker.clients) if worker is not None else 0
+
+    def _steps(self, counts: dict[str, int], ended: set[str]) -> list[Step]:
+        """Return who left and came, in this order, so that one that is back is a new one."""
+        steps: list[Step] = []
+        for wid, count in counts.items():
+            stored = self._stored.get(wid, 0)
+            gone = stored if wid in ended else max(0, stored - count)
+            if gone:
+                steps.append((WireWorker(wid), -gone))
+            if count > stored - gone:
+                steps.append((self.by_wid[wid].facts, count - (stored - gone)))
+        return steps
 
     def _note(self, wid: str) -> None:
         self._changed[wid] = None
@@ -158,19 +172,12 @@ class Workers:
                 self._on_state(worker.clients)
 
 
-def _store(
-    connection: BaseDatabaseWrapper,
-    leaving: dict[str, int],
-    coming: list[tuple[WireWorker, int, int]],
-) -> list[str]:
-    """Write down who left, then who is here; return the wids that are not to be had."""
-    for wid, count in leaving.items():
-        presence.depart(connection, wid, connections=count)
+def _store(connection: BaseDatabaseWrapper, steps: list[Step]) -> list[str]:
+    """Write down who left and came; return the wids that are not to be had."""
     taken = []
-    for facts, count, stored in coming:
-        if count > stored:
-            if not presence.arrive(connection, facts, connections=count - stored):
-                taken.append(facts.wid)
-        elif count < stored:
-            presence.depart(connection, facts.wid, connections=stored - count)
+    for facts, change in steps:
+        if change < 0:
+            presence.depart(connection, facts.wid, connections=-change)
+        elif not presence.arrive(connection, facts, connections=change):
+            taken.append(facts.wid)
     return taken
