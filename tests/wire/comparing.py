@@ -11,7 +11,8 @@ from .recording import expanded
 if TYPE_CHECKING:
     from .talking import Reply
 
-TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?Z"
+# The recorded server drops zeros at the end of a fraction, Python writes six digits: the same time.
+TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z"
 PATTERNS: Final = {
     "<TIME>": re.compile(TIME),
     "<TIME> UTC": re.compile(r"\d\d:\d\d:\d\d UTC"),

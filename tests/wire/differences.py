@@ -64,7 +64,7 @@ OURS: Final = {
         EXACT, _recorded("push", "arg_values", 12, ('"k":1.1,', '"k":1.10,'))
     ),
     ("push", "queues", 11): _instead(
-        NAMES, f'-ERR cannot get "{"a" * 100}..." queue: {NAME_RULE}\r\n'
+        NAMES, f'-ERR cannot get "{"a" * 100}…" queue: queue names have at most 100 characters\r\n'
     ),
     ("push", "queues", 12): _instead(NAMES, "$-1\r\n", seconds=2.0),
     ("push", "at", 27): _instead(NAMES, f'-ERR cannot get "bad queue" queue: {NAME_RULE}\r\n'),

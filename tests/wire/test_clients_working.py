@@ -17,6 +17,8 @@ from .third_party import ALL, ThirdParty
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from django.db.models import QuerySet
+
     from tests.worker.running import Ledger
 
     from .conftest import Work
@@ -66,15 +68,15 @@ def test_a_worker_with_the_password_works_over_tls(
 def test_the_operator_sees_quiets_and_stops_workers_of_every_kind(
     server: Server, work: Work
 ) -> None:
-    workers = {client: work(client, server, client.name) for client in ALL}
-    until(lambda: Process.objects.count() == len(ALL), "all are known")
-    wids = list(Process.objects.values_list("wid", flat=True))
-    assert sorted(label for p in Process.objects.all() for label in p.labels) == sorted(
+    running = {client: work(client, server, client.name) for client in ALL}
+    until(lambda: workers().count() == len(ALL), "all are known")
+    wids = list(workers().values_list("wid", flat=True))
+    assert sorted(label for p in workers() for label in p.labels) == sorted(
         client.name for client in ALL
     )
 
     beat.set_state(connection, wids, "quiet")
-    for client, worker in workers.items():
+    for client, worker in running.items():
         worker.wait_for_log(client.quieted)
     push_to_each_queue(server)
     for _ in range(3):
@@ -82,10 +84,14 @@ def test_the_operator_sees_quiets_and_stops_workers_of_every_kind(
     assert Job.objects.count() == len(ALL)
 
     beat.set_state(connection, wids, "terminate")
-    for worker in workers.values():
+    for worker in running.values():
         worker.end()
-    until(lambda: not Process.objects.exists(), "all have left")
+    until(lambda: not workers().exists(), "all have left")
     assert Job.objects.count() == len(ALL)
+
+
+def workers() -> QuerySet[Process]:
+    return Process.objects.filter(kind=Process.Kind.WIRE, connections__gt=0)
 
 
 def push_to_each_queue(server: Server) -> None:
@@ -97,7 +103,7 @@ def push_to_each_queue(server: Server) -> None:
 
 def wait_for_a_beat_of_each() -> None:
     def beats() -> dict[str, datetime]:
-        return dict(Process.objects.values_list("wid", "beat_at"))
+        return dict(workers().values_list("wid", "beat_at"))
 
     before = beats()
     until(lambda: all(beats()[wid] > at for wid, at in before.items()), "a beat of each")

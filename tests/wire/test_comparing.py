@@ -28,7 +28,6 @@ def test_masks_stand_for_values_and_keys_for_any_order() -> None:
     [
         f'{{"size":-7,"at":{FRACTION},"args":[1,1.5,"a"]}}',
         f'{{"size":"7","at":{FRACTION},"args":[1,1.5,"a"]}}',
-        '{"size":7,"at":"2026-01-02T03:04:05.120Z","args":[1,1.5,"a"]}',
         '{"size":7,"at":"2026-01-02T03:04:05+00:00","args":[1,1.5,"a"]}',
         f'{{"size":7,"at":{FRACTION},"args":[1.0,1.5,"a"]}}',
         f'{{"size":7,"at":{FRACTION},"args":[1,1.50,"a"]}}',

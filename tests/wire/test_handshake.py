@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -73,32 +74,24 @@ def test_a_client_of_an_older_version_hashes_once(locked: Server, version: dict[
     assert hello(locked, fields).raw == OK
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        pytest.param(lambda _s, _i: {"v": 2}, id="none"),
-        pytest.param(lambda s, i: {"v": 2, "pwdhash": password_hash("x", s, i)}, id="wrong"),
-        pytest.param(lambda s, _: {"v": 2, "pwdhash": password_hash(PASSWORD, s, 1)}, id="once"),
-        pytest.param(lambda _s, _i: {"v": 2, "pwdhash": "é" * 64}, id="not hex"),
-    ],
-)
-def test_without_the_password_a_client_is_told_so_and_left(locked: Server, fields: Any) -> None:
-    assert hello(locked, fields).raw == WRONG
-
-
-def test_a_hash_in_capitals_is_refused(locked: Server) -> None:
-    def fields(salt: str, iterations: int) -> dict[str, Any]:
-        return {"v": 2, "pwdhash": password_hash(locked.password, salt, iterations).upper()}
-
-    assert hello(locked, fields).raw == WRONG
-
-
-def test_a_hash_is_of_no_use_on_another_connection(locked: Server) -> None:
+def test_without_the_password_a_client_is_told_so_and_left(locked: Server) -> None:
     with locked.connect() as wire:
         said = greeting(wire)
     heard = password_hash(locked.password, said["s"], said["i"])
+    wrong: dict[str, Callable[[str, int], dict[str, Any]]] = {
+        "none": lambda _s, _i: {"v": 2},
+        "of another password": lambda s, i: {"v": 2, "pwdhash": password_hash("x", s, i)},
+        "hashed once": lambda s, _: {"v": 2, "pwdhash": password_hash(PASSWORD, s, 1)},
+        "in capitals": lambda s, i: {"v": 2, "pwdhash": password_hash(PASSWORD, s, i).upper()},
+        "of another connection": lambda _s, _i: {"v": 2, "pwdhash": heard},
+        "not hex": lambda _s, _i: {"v": 2, "pwdhash": "é" * 64},
+    }
 
-    assert hello(locked, lambda _s, _i: {"v": 2, "pwdhash": heard}).raw == WRONG
+    with ThreadPoolExecutor(len(wrong)) as pool:
+        replies = list(pool.map(lambda fields: hello(locked, fields), wrong.values()))
+
+    found = dict(zip(wrong, replies, strict=True))
+    assert {name: reply.raw for name, reply in found.items()} == dict.fromkeys(wrong, WRONG)
 
 
 def test_nothing_is_done_before_the_password(locked: Server) -> None:

@@ -33,17 +33,16 @@ def flushed(server: Server) -> None:
 
 @pytest.mark.parametrize("name", ALONE)
 def test_a_scenario_is_answered_as_recorded(server: Server, name: tuple[str, str]) -> None:
-    assert replay(server, scenarios()[name]) == []
+    found = replay(server, scenarios()[name])
+
+    assert not found, "\n".join(found)
 
 
 def test_scenarios_that_wait_are_answered_as_recorded(server: Server) -> None:
     with ThreadPoolExecutor(len(TOGETHER)) as pool:
-        found = dict(
-            zip(
-                TOGETHER,
-                pool.map(lambda name: replay(server, scenarios()[name]), TOGETHER),
-                strict=True,
-            )
-        )
+        played = list(pool.map(lambda name: replay(server, scenarios()[name]), TOGETHER))
 
-    assert found == {name: [] for name in TOGETHER}
+    found = [
+        f"{name}: {line}" for name, lines in zip(TOGETHER, played, strict=True) for line in lines
+    ]
+    assert not found, "\n".join(found)
