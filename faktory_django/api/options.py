@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connections
@@ -66,6 +67,12 @@ def _callable(name: str) -> Callable[[Any], None]:
             raise InvalidOption(f"{name} must be callable, got {shown(value)}")
 
     return check
+
+
+def _backoff(value: Any) -> None:
+    _callable("backoff")(value)
+    if iscoroutinefunction(value):
+        raise InvalidOption(f"backoff must be a plain function, got {shown(value)}")
 
 
 def _errors(name: str) -> Callable[[Any], None]:
@@ -134,7 +141,7 @@ JOB_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     "aliases": _names,
     "timeout_seconds": _timeout,
     "atomic": _flag("atomic"),
-    "backoff": _callable("backoff"),
+    "backoff": _backoff,
     "retry_on": _errors("retry_on"),
     "discard_on": _errors("discard_on"),
     "on_dead": _callable("on_dead"),

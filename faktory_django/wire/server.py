@@ -208,9 +208,10 @@ class Server:
 
     async def _open_worker(self, client: Client, turn: int) -> None:
         """Answer when every server knows the worker; without a database, all the same."""
-        with suppress(DatabaseGone, DatabaseError, TimeoutError):
-            async with asyncio.timeout(PRESENCE_SECONDS):
-                await self._workers.flush()
+        # not cancelled when it takes too long: then it is written later
+        writing = asyncio.ensure_future(self._workers.flush())
+        writing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.wait({writing}, timeout=PRESENCE_SECONDS)
         client.opened(turn)
 
     def _hello_is_late(self, client: Client) -> None:

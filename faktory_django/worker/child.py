@@ -41,6 +41,8 @@ jobs_logger = logging.getLogger("faktory_django.jobs")
 TICK_SECONDS: Final = 0.25
 # The fetcher's time to say goodbye once the grace is over.
 LAST_WORDS_SECONDS: Final = 1.0
+# What the log shows of an error's message; all of it is in the failure.
+MAX_LOGGED: Final = 1_000
 SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGTSTP, signal.SIGTTIN})
 
 Item = tuple["Prepared", float]
@@ -319,7 +321,8 @@ def _log_end(outcome: Outcome) -> None:
     else:
         error = outcome.error
         text = f"failed: {error.errtype}: {error.message}" if error else "failed"
-        _log(logging.WARNING, outcome, text)
+        # One line: what an error says may be many, and may look like lines of the log.
+        _log(logging.WARNING, outcome, " ".join(text[:MAX_LOGGED].split()))
 
 
 def _log(level: int, outcome: Outcome, text: str) -> None:

@@ -299,6 +299,8 @@ def _backtrace(prepared: Prepared, raised: BaseException) -> list[str]:
         if not frame.filename.startswith(_OURS)
     ]
     lines = [line for text in traceback.format_list(frames) for line in text.splitlines()]
+    # Without the lines of carets: what they point at is lost, for the store keeps no indentation.
+    lines = [line for line in lines if line.strip(" ^~")]
     return lines[-prepared.backtrace :]  # all of them for 0
 
 

@@ -69,6 +69,8 @@ class Command(BaseCommand):
         try:
             told = worker_options(options)
             if options["reload"]:
+                if told.burst:
+                    raise InvalidOption("--reload never ends, so it does not go with --burst")
                 autoreload.run_with_reloader(_run_in_subprocess)
                 return
             logs.set_up(
