@@ -251,11 +251,18 @@ _TUPLES = ("aliases", "retry_on", "discard_on")
 def _check_timeout(options: Mapping[str, Any]) -> None:
     if (timeout := options.get("timeout_seconds")) is None:
         return
-    reserve_for = options.get("reserve_for") or settings.get().default_reserve_for
+    reserve_for = options.get("reserve_for") or _default_reserve_for()
     if timeout > reserve_for:
         raise InvalidOption(
             f"timeout_seconds must be at most reserve_for ({reserve_for}), got {timeout!r}"
         )
+
+
+def _default_reserve_for() -> int:
+    try:
+        return settings.get().default_reserve_for
+    except InvalidOption:  # manage.py check says it, if the modules with jobs can be imported
+        return checks.MAX_RESERVE_FOR
 
 
 def _performer(wrapped: Any) -> Callable[..., Any]:

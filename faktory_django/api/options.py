@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_PRIORITY: Final = 100
 MAX_RETRY: Final = 1_000
+MAX_RESERVE_FOR: Final = 86_400
 MAX_JOBTYPE: Final = 255
 # What a message shows of a value at most.
 MAX_SHOWN: Final = 300
@@ -130,7 +131,7 @@ PUSH_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     "queue": _queue,
     "priority": _whole("priority", -MAX_PRIORITY, MAX_PRIORITY),
     "retry": _whole("retry", -1, MAX_RETRY),
-    "reserve_for": _whole("reserve_for", 60, 86_400),
+    "reserve_for": _whole("reserve_for", 60, MAX_RESERVE_FOR),
     "backtrace": _whole("backtrace", 0, 50),
     "custom": _custom,
     "using": _using,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -64,6 +65,7 @@ QUEUE = "a queue name is 1 to 100 characters of a-z, A-Z, 0-9, '.', '_' and '-',
         ("aliases", 5, "aliases must be a list of names, got 5"),
         ("atomic", 1, "atomic must be True or False, got 1"),
         ("backoff", 60, "backoff must be callable, got 60"),
+        ("backoff", asyncio.sleep, "backoff must be a plain function, got <function sleep"),
         ("retry", [10**5_000], RETRY + "<a list that cannot be shown>"),
         ("retry", "x" * 1_000, RETRY + "'" + "x" * 299 + "..."),
         ("on_dead", "f", "on_dead must be callable, got 'f'"),
