@@ -103,4 +103,20 @@ def test_a_backtrace_is_as_long_as_the_job_asks() -> None:
 
     drain(raise_errors=False)
 
-    assert len(DeadJob.objects.get().failure_hash["backtrace"]) == 1
+    [line] = DeadJob.objects.get().failure_hash["backtrace"]
+    assert line == 'raise ValueError("no")'
+
+
+def test_a_backtrace_holds_places_and_code_and_no_carets() -> None:
+    @job(retry=-1)
+    def divide(by: int) -> float:
+        return abs(5 / by) + 1
+
+    divide.perform_async(0)
+
+    drain(raise_errors=False)
+
+    [place, code] = DeadJob.objects.get().failure_hash["backtrace"]
+    assert __file__ in place
+    assert place.endswith("in divide")
+    assert code == "return abs(5 / by) + 1"

@@ -208,14 +208,14 @@ def test_a_job_that_has_ended_is_not_logged_without_being_asked_for(
     start: Start, ledger: Ledger
 ) -> None:
     jobs.record.perform_async(str(ledger), "done")
-    jobs.fail.perform_async("boom")
+    jobs.fail.perform_async("boom\n2026-11-23T10:00:00.000Z 1 INFO forged")
 
     worker = start("--burst")
 
     assert worker.end() == 0
     assert "jobs.record" not in worker.log
     assert "WARNING faktory_django.jobs: tests.jobapp.jobs.fail" in worker.log
-    assert "ValueError: boom" in worker.log
+    assert "ValueError: boom 2026-11-23T10:00:00.000Z 1 INFO forged in 0." in worker.log
 
 
 def test_jobs_start_by_priority_and_then_in_order(start: Start, ledger: Ledger) -> None:
