@@ -1,8 +1,9 @@
-"""A real PostgreSQL for every test: the one of DATABASE_URL, or an embedded one."""
+"""A real PostgreSQL for every test but the units: the one of DATABASE_URL, or an embedded one."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import environ
@@ -14,17 +15,26 @@ from example_project.postgres import EmbeddedPostgres
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+UNITS = Path(__file__).parent / "unit"
+
 _server: EmbeddedPostgres | None = None
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Start the embedded server before anything connects; tests never skip for want of one."""
     global _server
     if "DATABASE_URL" not in os.environ:
+        if all(is_a_unit(asked) for asked in config.args):
+            return
         _server = EmbeddedPostgres(fsync=False)
         _server.start()
         os.environ["DATABASE_URL"] = _server.url
     settings.DATABASES["default"].update(environ.Env().db("DATABASE_URL"))
+
+
+def is_a_unit(asked: str) -> bool:
+    """Tell whether what was asked for on the command line needs no database."""
+    return Path(asked.partition("::")[0]).resolve().is_relative_to(UNITS)
 
 
 def pytest_unconfigure() -> None:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from faktory_django.models import Job, Lease, Process, Waiter
-from tests.jobapp import jobs
+from tests.jobapp import faults, jobs
 from tests.waiting import until
 
 from .running import Ledger, Worker, alive, left
@@ -46,6 +46,25 @@ def test_a_stop_lets_jobs_end_in_time_and_puts_the_others_back_without_loss(
     assert set(Job.objects.values_list("failure", "crashes")) == {(None, 0)}
     assert not Lease.objects.exists()
     assert not Process.objects.exists()
+
+
+def test_a_stop_ends_in_time_though_a_job_holds_the_interpreter(
+    start: Start, ledger: Ledger
+) -> None:
+    faults.hold_the_interpreter.perform_async(str(ledger))
+    worker = start("--grace", "0")
+    until(lambda: ledger.lines, "it runs")
+
+    stopped = time.monotonic()
+    code = worker.stop()
+    seconds = time.monotonic() - stopped
+
+    assert code == 0
+    assert seconds < 5
+    assert "is killed: its grace is over" in worker.log
+    assert left() == {"job": 1, "scheduled": 0, "retry": 0, "dead": 0}
+    assert Job.objects.get().crashes == 0
+    assert not Lease.objects.exists()
 
 
 def test_jobs_that_went_back_run_again_at_the_next_worker(start: Start, ledger: Ledger) -> None:
