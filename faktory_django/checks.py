@@ -52,6 +52,35 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
     return found
 
 
+@register(Tags.security, deploy=True)
+def check_server(**_kwargs: Any) -> list[CheckMessage]:
+    """Look at what the clients of a wire server may do, and who can listen to them."""
+    try:
+        ours = settings.get()
+    except InvalidOption:  # E001 says it
+        return []
+    found: list[CheckMessage] = []
+    if ours.server_mutations:
+        found.append(
+            Warning(
+                "SERVER_MUTATIONS is on: every client of faktory_server may delete all jobs with "
+                "FLUSH, MUTATE and QUEUE REMOVE",
+                hint="set settings.FAKTORY['SERVER_MUTATIONS'] to False if no client needs them",
+                id="faktory_django.W002",
+            )
+        )
+    host = ours.server_bind.rpartition(":")[0]
+    if not host.startswith(("127.", "localhost", "[::1]")) and not ours.server_tls_cert:
+        found.append(
+            Warning(
+                f"SERVER_BIND is {ours.server_bind!r}, and without TLS others may read along",
+                hint="set settings.FAKTORY['SERVER_TLS_CERT'], or encrypt the network",
+                id="faktory_django.W003",
+            )
+        )
+    return found
+
+
 @register(Tags.database)
 def check_version(*, databases: Any = None, **_kwargs: Any) -> list[CheckMessage]:
     """Look at the server's version (only when databases are checked)."""

@@ -91,7 +91,7 @@ class Link:
 
     def _lose(self, wrong: Exception) -> None:
         self._connection = None
-        logger.error("%s (%s): %s", NOT_THERE, self.role, str(wrong).strip())
+        logger.error("the database does not answer (%s): %s", self.role, str(wrong).strip())
 
 
 async def _connect(alias: str, role: str) -> psycopg.AsyncConnection[Any]:
@@ -168,7 +168,7 @@ class Desk:
         return connection
 
     def _lose(self, wrong: Exception) -> None:
-        logger.error("%s (%s): %s", NOT_THERE, self.role, str(wrong).strip())
+        logger.error("the database does not answer (%s): %s", self.role, str(wrong).strip())
         if self._connection is not None:
             with suppress(DjangoDatabaseError):
                 self._connection.close()

@@ -88,10 +88,15 @@ _PLAIN: Final = re.compile(r"[ !#-\[\]-~]*", re.ASCII)
 _EXPONENTS: Final = (re.compile(rb"e\+?\d{3}"), re.compile(rb"E\+?\d{3}"))
 _MANY_DIGITS: Final = 300
 _DIGITS_TO_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
-_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(\.\d+)?([eE][+-]?\d+)?', re.DOTALL)
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_ESCAPE: Final = re.compile(
-    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\."
+# Possessive, so that a long string takes no memory and one that does not end is read once.
+_TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|-?\d+(\.\d+)?([eE][+-]?\d+)?', re.DOTALL)
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+# All that is right up to a lone surrogate, which is the group.
+_LONE_SURROGATE: Final = re.compile(
+    r"((?:[^\\]++|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|\\(?!u[dD][89a-fA-F][0-9a-fA-F]{2}).?)*+)(\\u[dD][89a-fA-F][0-9a-fA-F]{2})",
+    re.DOTALL,
 )
 _RFC3339: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
@@ -155,7 +160,7 @@ def sanitized(text: bytes) -> bytes:
     except UnicodeDecodeError:
         decoded = text.decode(errors="replace")
     if "\\ud" in decoded or "\\uD" in decoded:
-        decoded = _ESCAPE.sub(_mended, decoded)
+        decoded = _LONE_SURROGATE.sub(r"\1\\ufffd", decoded)
     return decoded.encode()
 
 
@@ -185,20 +190,14 @@ def instant(text: str) -> datetime:
     return moment if year else datetime.min.replace(tzinfo=UTC)
 
 
-def _mended(match: re.Match[str]) -> str:
-    found = match.group()
-    return "\\ufffd" if len(found) == 6 and found[1] == "u" else found
-
-
 def _check_depth(text: bytes, limit: int) -> None:
     if text.count(b"[") + text.count(b"{") <= limit:
         return
-    depth = deepest = 0
-    for character in re.findall(rb"[\[\]{}]", _STRING.sub(b"", text)):
-        depth += 1 if character in b"[{" else -1
-        deepest = max(deepest, depth)
-    if deepest > limit:
-        raise CommandRefused(f"invalid JSON: it is nested {deepest} levels, the limit is {limit}")
+    depth = 0
+    for bracket in _STRING.sub(b"", text).translate(None, _NO_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > limit:
+            raise CommandRefused(f"invalid JSON: it is nested more than {limit} levels deep")
 
 
 def _read_slowly(text: bytes, limits: Limits) -> _Job:

@@ -130,8 +130,8 @@ class Launcher:
 
     def _on_stop(self, *_: Any) -> None:
         if self._stopping_since is None:
-            logger.info("stopping")
             self._stop()
+            logger.info("stopping")
 
     def _pass_on(self, number: int, _frame: Any) -> None:
         for pid in self._pids:

@@ -10,21 +10,24 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.core.management.base import CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 from django.dispatch import Signal
 
 import faktory_django
 from faktory_django import checks, errors, models, payload, signals, testing
 from faktory_django.api import jobs, options, requests
 from faktory_django.lifecycle import install
+from faktory_django.management.commands import faktory_server
 from faktory_django.management.commands.faktory_worker import Command
 from faktory_django.settings import FaktorySettings
+from faktory_django.wire.options import ServerOptions, server_options
 
 from .pages import REFERENCE, headings, names, prose, rows, section
 
 API = REFERENCE / "api.md"
 SETTINGS = REFERENCE / "settings.md"
 WORKER = REFERENCE / "worker.md"
+SERVER = REFERENCE / "server.md"
 ERRORS = REFERENCE / "errors.md"
 TABLES = REFERENCE / "tables.md"
 PACKAGE = Path(faktory_django.__file__).parent
@@ -35,7 +38,10 @@ def first_names(text: str) -> list[str]:
 
 
 def documented_settings() -> dict[str, list[str]]:
-    parts = ("Where jobs live, and what a push may hold", "The worker", "Upkeep")
+    parts = (
+        *("Where jobs live, and what a push may hold", "The worker"),
+        *("The wire server", "Upkeep"),
+    )
     found = [row for part in parts for row in rows(section(SETTINGS, part))]
     return {names(row[0])[0]: row for row in found}
 
@@ -125,12 +131,7 @@ def test_drain_takes_what_its_page_says() -> None:
 
 
 def test_each_option_of_the_worker_is_documented_and_no_other() -> None:
-    command = Command()
-    ours = CommandParser()
-    command.add_arguments(ours)
-    known = {text for action in ours._actions for text in action.option_strings} - {"-h", "--help"}
-
-    assert set(first_names(section(WORKER, "Options"))) == known
+    assert set(first_names(section(WORKER, "Options"))) == _options(Command())
 
 
 def test_each_environment_variable_of_the_worker_is_documented_and_no_other() -> None:
@@ -152,7 +153,51 @@ def test_each_line_of_the_log_is_documented_and_no_other() -> None:
     lines = [row[2] for row in rows(section(WORKER, "Logs")) if len(row) == 3]
     documented = {name for line in lines for name in names(line)[:1]}
 
-    assert {line for line in documented if " " in line} == _logged()
+    sources = [*PACKAGE.glob("worker/*.py"), *PACKAGE.glob("lifecycle/*.py")]
+    logged = _logged(*sources, PACKAGE / "maintenance.py")
+    assert {line for line in documented if " " in line} == logged
+
+
+def test_each_option_of_the_server_is_documented_and_no_other() -> None:
+    assert set(first_names(section(SERVER, "Options"))) == _options(faktory_server.Command())
+
+
+def test_each_environment_variable_of_the_server_is_documented_and_no_other() -> None:
+    documented = {name for row in rows(section(SERVER, "Options")) for name in names(row[1])}
+    source = Path(faktory_server.__file__).read_text("utf-8")
+
+    assert documented == set(re.findall(r'environ\.get\("(FAKTORY_\w+)"', source))
+
+
+def test_each_setting_on_the_page_of_the_server_exists() -> None:
+    named = {name for row in rows(section(SERVER, "Options")) for name in names(row[2])}
+
+    assert named <= {f.name.upper() for f in fields(FaktorySettings)}
+
+
+def test_strict_is_what_its_page_says() -> None:
+    default = server_options(
+        FaktorySettings(), database="default", bind=("127.0.0.1", 0), password=None
+    )
+    strict = default.strict()
+    documented = {names(row[0])[0]: row[1:] for row in rows(section(SERVER, "Strict"))}
+    changed = {
+        f"SERVER_{f.name.upper()}"
+        for f in fields(ServerOptions)
+        if getattr(default, f.name) != getattr(strict, f.name)
+    }
+
+    assert set(documented) == changed
+    for name, texts in documented.items():
+        option = name.removeprefix("SERVER_").lower()
+        for told, text in zip((default, strict), texts, strict=True):
+            assert _shown(getattr(told, option)) == text, name
+
+
+def test_each_line_of_the_log_of_the_server_is_documented_and_no_other() -> None:
+    documented = {name for row in rows(section(SERVER, "Logs")) for name in names(row[2])}
+
+    assert documented == _logged(*PACKAGE.glob("wire/*.py"))
 
 
 def test_each_error_is_documented_with_its_bases_and_no_other() -> None:
@@ -217,11 +262,26 @@ def _tree() -> str:
     return ERRORS.read_text("utf-8").partition("```text\n")[2].partition("```")[0]
 
 
-def _logged() -> set[str]:
-    """Return the constant messages of the loggers of the worker and of what it does on a clock."""
+def _options(command: BaseCommand) -> set[str]:
+    """Return the options that a command adds to those of Django."""
+    ours = CommandParser()
+    command.add_arguments(ours)
+    return {text for action in ours._actions for text in action.option_strings} - {"-h", "--help"}
+
+
+def _shown(value: float | bool) -> str:
+    """Return a limit as the page of the server writes it."""
+    if isinstance(value, bool):
+        return "allowed" if value else "refused"
+    if isinstance(value, float):
+        return f"{value:g} s" if value else "off"
+    return f"{value // 2**20} MiB" if value and value % 2**20 == 0 else str(value)
+
+
+def _logged(*sources: Path) -> set[str]:
+    """Return the constant messages of the loggers in some files."""
     found = set()
-    sources = [*PACKAGE.glob("worker/*.py"), *PACKAGE.glob("lifecycle/*.py")]
-    for source in [*sources, PACKAGE / "maintenance.py"]:
+    for source in sources:
         for node in ast.walk(ast.parse(source.read_text("utf-8"))):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue

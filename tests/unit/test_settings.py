@@ -135,6 +135,28 @@ def test_a_wrong_setting_is_found_by_manage_py_check(settings: Any) -> None:
 @pytest.mark.parametrize(
     ("keys", "found"),
     [
+        ({}, ["faktory_django.W002"]),
+        ({"SERVER_MUTATIONS": False}, []),
+        ({"SERVER_MUTATIONS": False, "SERVER_BIND": "0.0.0.0:7419"}, ["faktory_django.W003"]),
+        ({"SERVER_MUTATIONS": False, "SERVER_BIND": ":7419"}, ["faktory_django.W003"]),
+        ({"SERVER_MUTATIONS": False, "SERVER_BIND": "[::1]:7419"}, []),
+        ({"SERVER_BIND": "h:1", "SERVER_TLS_CERT": "x"}, ["faktory_django.W002"]),
+        ({"NOTHING": 1}, []),
+    ],
+)
+def test_manage_py_check_deploy_looks_at_the_wire_server(
+    override_faktory: Any, keys: dict[str, Any], found: list[str]
+) -> None:
+    from faktory_django.checks import check_server
+
+    override_faktory(**keys)
+
+    assert [message.id for message in check_server()] == found
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
         ({}, []),
         ({"PUSH_MIDDLEWARE": ["nowhere.to.be"]}, ["faktory_django.E002"]),
         ({"PERFORM_MIDDLEWARE": ["tests.settings.nothing"]}, ["faktory_django.E002"]),

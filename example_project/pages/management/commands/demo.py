@@ -1,4 +1,4 @@
-"""`manage.py demo`: a database, the site, a worker and two jobs, in one command."""
+"""`manage.py demo`: a database, the site, a worker, a wire server and two jobs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack
+from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
 
 import environ
@@ -37,13 +38,14 @@ STOP_SECONDS: Final = 40.0
 class Command(BaseCommand):
     """Starts the parts as processes of their own and ends them."""
 
-    help = "Show the whole: database, site, worker, and two jobs."
+    help = "Show the whole: database, site, worker, wire server, and two jobs."
     requires_system_checks: Any = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
         parser.add_argument("--once", action="store_true", help="end when both jobs have run")
         parser.add_argument("--port", type=int, default=8000, help="of the site on 127.0.0.1")
+        parser.add_argument("--wire-port", type=int, default=7419, help="of the wire server")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Start, push, wait, end."""
@@ -51,27 +53,30 @@ class Command(BaseCommand):
             signal.signal(number, _interrupt)
         try:
             with ExitStack() as stack:
-                self._run(stack, once=options["once"], port=_free_port(options["port"]))
+                ports = (_free_port(options["port"]), _free_port(options["wire_port"]))
+                self._run(stack, once=options["once"], ports=ports)
         except PostgresUnavailable as wrong:
             raise CommandError(str(wrong)) from wrong
         except KeyboardInterrupt:
             self.stdout.write("\nEnded.")
 
-    def _run(self, stack: ExitStack, *, once: bool, port: int) -> None:
+    def _run(self, stack: ExitStack, *, once: bool, ports: tuple[int, int]) -> None:
         self._prepare_database(stack)
-        site = f"http://{HOST}:{port}"
-        server = _start(
-            stack, "runserver", f"{HOST}:{port}", "--noreload", stdout=subprocess.DEVNULL
+        (address, wire), site = [f"{HOST}:{port}" for port in ports], f"http://{HOST}:{ports[0]}"
+        parts = (
+            _start(stack, "runserver", address, "--noreload", stdout=subprocess.DEVNULL),
+            _start(stack, "faktory_worker", "--grace", "5"),
+            _start(stack, "faktory_server", "--bind", wire),
         )
-        worker = _start(stack, "faktory_worker", "--grace", "5")
-        _wait(lambda: _answers(site), "the site", server, worker)
+        _wait(lambda: _answers(site), "the site", *parts)
+        _wait(lambda: _serves(wire), "the wire server", *parts)
         good = fetch_url.perform_async(f"{site}/hello/")
         bad = fetch_url.perform_in(2, NO_SUCH_PAGE)
         if not once:
-            self._say_what_to_try(site, server, worker)
+            self._say_what_to_try(site, wire, *parts)
             return
-        _wait(lambda: _is_done(good.jid), "the first job", server, worker)
-        _wait(lambda: _retry(bad.jid) is not None, "the second job's retry", server, worker)
+        _wait(lambda: _is_done(good.jid), "the first job", *parts)
+        _wait(lambda: _retry(bad.jid) is not None, "the second job's retry", *parts)
         self._show(good.jid, bad.jid)
 
     def _prepare_database(self, stack: ExitStack) -> None:
@@ -88,11 +93,13 @@ class Command(BaseCommand):
         if not users.filter(username="demo").exists():
             users.create_superuser("demo", "demo@example.com", "demo")
 
-    def _say_what_to_try(self, site: str, *processes: subprocess.Popen[bytes]) -> None:
+    def _say_what_to_try(self, site: str, wire: str, *processes: subprocess.Popen[bytes]) -> None:
         self.stdout.write(
             f"""
 The site:  {site}/        push a job, see what was fetched
 The admin: {site}/admin/  as demo, password demo: queues, jobs, retries, processes
+The wire:  FAKTORY_URL=tcp://{wire}  for clients and workers of Faktory in any language;
+           example_project/polyglot/ has one in Node
 
 Two jobs were pushed: one fetches {site}/hello/ at once; the other is scheduled
 2 s ahead, asks {NO_SUCH_PAGE}, fails, and waits in the retries.
@@ -130,6 +137,8 @@ def _start(stack: ExitStack, *command: str, stdout: int | None = None) -> subpro
         [sys.executable, sys.argv[0], *command], stdout=stdout
     )
     stack.callback(_stop, process)
+    # told all at once, then waited for one by one
+    stack.callback(process.terminate)
     return process
 
 
@@ -159,6 +168,14 @@ def _answers(site: str) -> bool:
             return True
     except (urllib.error.URLError, OSError):
         return False
+
+
+def _serves(address: str) -> bool:
+    try:
+        call_command("faktory_server", "--bind", address, "--self-check", stdout=StringIO())
+    except CommandError:
+        return False
+    return True
 
 
 def _is_done(jid: str) -> bool:
