@@ -70,9 +70,10 @@ class Group(Generic[T]):
         total = 0
         while self._waiting and len(taken) < MAX_GROUP:
             item = self._waiting[0]
-            total += self._size(item) if self._size else 0
-            if taken and total > MAX_GROUP_BYTES:
-                break
+            if self._size is not None:
+                total += self._size(item)
+                if taken and total > MAX_GROUP_BYTES:
+                    break
             if self._key is not None:
                 if (key := self._key(item)) in keys:
                     break

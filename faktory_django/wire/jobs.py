@@ -85,7 +85,8 @@ _FAILURE: Final = msgspec.json.Decoder(_Failure)
 _QUEUE: Final = re.compile(r"[a-zA-Z0-9._-]{1,100}", re.ASCII)
 _PLAIN: Final = re.compile(r"[ !#-\[\]-~]*", re.ASCII)
 # A number that a float may not hold, or too long: inside a string it is a false alarm.
-_EXPONENTS: Final = (re.compile(rb"e\+?\d{3}"), re.compile(rb"E\+?\d{3}"))
+_EXPONENT: Final = re.compile(rb"e\+?\d{3}")
+_CAPITAL_EXPONENT: Final = re.compile(rb"E\+?\d{3}")
 _MANY_DIGITS: Final = 300
 _DIGITS_TO_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
 # Possessive, so that a long string takes no memory and one that does not end is read once.
@@ -238,9 +239,10 @@ def _checked(job: _Job) -> WireJob:
     _check_integers(job)
     args = _part(job.args, "args", b"[")
     custom = _part(job.custom, "custom", b"{")
-    if not custom[1:-1].strip():
+    if custom and not custom[1:-1].strip():
         custom = b""
-    failure = _failure(_part(job.failure, "failure", b"{"))
+    failed = _part(job.failure, "failure", b"{")
+    failure = _failure(failed) if failed else None
     jid, jobtype, queue = job.jid or "", job.jobtype or "", job.queue or "default"
     _check_presence(jid, jobtype, args)
     reserve_for = job.reserve_for or 0
@@ -285,8 +287,7 @@ def _check_presence(jid: str, jobtype: str, args: bytes) -> None:
 
 def _part(raw: Raw, name: str, opening: bytes) -> bytes:
     """Return a value as its exact text; b"" when there is none."""
-    text = bytes(raw)
-    if not text or text == b"null":
+    if raw is _NOTHING or (text := bytes(raw)) == b"null":
         return b""
     if text[:1] != opening:
         kind = "an array" if opening == b"[" else "an object"
@@ -301,7 +302,7 @@ def _may_hold_huge_number(text: bytes) -> bool:
     """Tell whether to look closely; fast, for all arguments come by."""
     if len(text) >= _MANY_DIGITS and b"0" * _MANY_DIGITS in text.translate(_DIGITS_TO_ZERO):
         return True
-    return any(exponent.search(text) for exponent in _EXPONENTS)
+    return bool(_EXPONENT.search(text) or _CAPITAL_EXPONENT.search(text))
 
 
 def _check_numbers(text: str) -> None:
@@ -318,9 +319,7 @@ def _check_numbers(text: str) -> None:
             raise CommandRefused(f"invalid JSON: number {token[:40]} is out of range")
 
 
-def _failure(text: bytes) -> str | None:
-    if not text:
-        return None
+def _failure(text: bytes) -> str:
     try:
         found = _FAILURE.decode(text)
     except ValueError as wrong:
