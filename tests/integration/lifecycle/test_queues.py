@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from faktory_django.errors import InvalidQueueName
 from faktory_django.lifecycle import queues
@@ -181,3 +181,27 @@ def test_a_clock_that_was_set_back_gives_no_negative_latency() -> None:
     move_back("job", "enqueued_at", -100)
 
     assert queues.latencies(["default"]) == {"default": 0.0}
+
+
+def test_the_wire_pauses_only_what_is_known() -> None:
+    queues.declare(["a", "b"])
+
+    queues.set_known_paused(["a", "nowhere"], paused=True)
+    some = column("queue", "name || ' ' || paused", "name")
+    queues.set_known_paused([], paused=True, every=True)
+    every = column("queue", "paused", "name")
+    queues.set_known_paused(["b"], paused=False)
+
+    assert some == ["a true", "b false"]
+    assert every == [True, True]
+    assert column("queue", "paused", "name") == [True, False]
+    assert queues.known() == ["a", "b"]
+
+
+def test_a_push_that_commits_by_itself_makes_its_queue_known() -> None:
+    push_one(queue="new")
+    push_one(queue="later", delay_seconds=60.0)
+    with transaction.atomic():
+        push_one(queue="inside")
+
+    assert queues.known() == ["new"]

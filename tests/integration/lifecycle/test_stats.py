@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from faktory_django.lifecycle import mutate, stats
 from faktory_django.lifecycle.due import Promoter
@@ -98,11 +98,13 @@ def test_deltas_become_minutes_by_queue_and_jobtype() -> None:
 
 
 def test_queues_become_known_by_what_is_pushed() -> None:
-    push_many(1, queue="new")
+    with transaction.atomic():
+        push_many(1, queue="new")
+    before = count("queue")
 
     fold_all()
 
-    assert column("queue", "name", "name") == ["new"]
+    assert (before, column("queue", "name", "name")) == (0, ["new"])
 
 
 def test_a_queue_that_has_only_scheduled_jobs_becomes_known_when_one_is_due() -> None:
@@ -120,6 +122,7 @@ def test_a_queue_that_is_only_read_does_not_become_known() -> None:
     push_many(1, queue="old")
     jobs = claim(1, "old")
     sql("DELETE FROM faktory_django_counterdelta")
+    sql("DELETE FROM faktory_django_queue")
     end(ack_of(*jobs, ends=True))
 
     fold_all()
