@@ -124,10 +124,19 @@ class Launcher:
         return not self.kids and not self._missing
 
     def _step(self) -> None:
+        self._look_after_reloader()
         self._look_after_kids()
         self._start_missing()
         self._use_database()
         self._wait()
+
+    def _look_after_reloader(self) -> None:
+        """End with the reloader, which may have been ended by a signal that is not for groups."""
+        reloader = self.options.reloader
+        if reloader in {None, os.getppid()} or self.stopping_since is not None:
+            return
+        logger.info("the reloader has ended")
+        self._stop_all()
 
     # children
 

@@ -58,7 +58,10 @@ def queue_order(specs: Sequence[str], *, shuffle: bool) -> QueueOrder:
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """What a worker was told; seconds and counts as the names say."""
+    """What a worker was told; seconds and counts as the names say.
+
+    reloader is the process that started it and starts it again; the worker ends with it.
+    """
 
     database: str
     queues: QueueOrder
@@ -73,3 +76,4 @@ class WorkerOptions:
     max_jobs: int | None = None
     max_rss_mb: int | None = None
     labels: tuple[str, ...] = field(default=("python",))
+    reloader: int | None = None

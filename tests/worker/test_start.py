@@ -235,6 +235,22 @@ def test_with_reload_a_worker_starts_again_when_code_changes_and_ends_with_its_r
     until(lambda: not any(map(alive, family)), "all have ended")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_worker_ends_with_its_reloader_whatever_ends_that(
+    start: Start, ledger: Ledger, number: signal.Signals
+) -> None:
+    jobs.record.perform_async(str(ledger), "ran")
+    worker = start("--reload")
+    ledger.wait_for("ran")
+    family = worker.family()
+    assert len(family) == 4
+
+    worker.send(number)
+
+    until(lambda: not any(map(alive, family)), "all have ended")
+    assert "the worker has ended" in worker.log
+
+
 def started_again(worker: Worker, file: Path, touched: list[float]) -> bool:
     """Change a file every 3 s, for the reloader may not watch it yet; tell whether it noticed."""
     now = time.monotonic()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import Any, Final
 
 import environ
@@ -19,6 +21,9 @@ from faktory_django.errors import FaktoryError, InvalidOption, InvalidQueueName
 from faktory_django.worker import start
 from faktory_django.worker.options import WorkerOptions, queue_order
 
+# Set by the reloader for the worker that it starts: its process id.
+RELOADER: Final = "FAKTORY_RELOADER_PID"
+LOOK_SECONDS: Final = 0.5
 EPILOG: Final = """\
 Queues, database, concurrency, async concurrency, processes, grace and poll may also come from the
 environment (FAKTORY_WORKER_CONCURRENCY=20) or from settings.FAKTORY; the command line wins, then
@@ -117,6 +122,7 @@ def worker_options(given: dict[str, Any]) -> WorkerOptions:
         max_jobs=_at_least_one(given.get("max_jobs"), "--max-jobs"),
         max_rss_mb=_at_least_one(given.get("max_rss_mb"), "--max-rss-mb"),
         labels=tuple(given.get("label") or ("python",)),
+        reloader=_from_environment(RELOADER, int),
     )
 
 
@@ -157,12 +163,16 @@ def _run_in_subprocess() -> None:
     apps.get_app_config("faktory_django").discover_jobs()  # type: ignore[attr-defined]
     command = autoreload.get_child_arguments()
     command.remove("--reload")
-    worker = subprocess.Popen(command)  # noqa: S603 - our own command line
+    environment = {**os.environ, RELOADER: str(os.getpid())}
+    worker = subprocess.Popen(command, env=environment)  # noqa: S603 - our own command line
 
     def stop() -> None:
         worker.send_signal(signal.SIGTERM)
         worker.wait()
 
     atexit.register(stop)
-    worker.wait()
-    atexit.unregister(stop)
+    # Django's reloader is two processes; the first may be killed alone.
+    first, never = os.getppid(), threading.Event()
+    while os.getppid() == first:
+        never.wait(LOOK_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
