@@ -12,6 +12,8 @@ from asgiref.sync import async_to_sync
 from django.db import transaction
 from psycopg.pq import TransactionStatus
 
+from faktory_django import settings
+from faktory_django.errors import InvalidQueueName
 from faktory_django.lifecycle.ack import LeaseAck, Tally
 from faktory_django.lifecycle.announce import announce_moved
 from faktory_django.lifecycle.connection import database, execute
@@ -43,8 +45,11 @@ def drain(
     They run here and now, one after the other, in the test's own transaction if there is one.
     Scheduled jobs and retries stay where they are. With raise_errors the first exception of a
     job is raised, after the job has moved to where it belongs. Raises RuntimeError after limit
-    jobs: something pushes itself.
+    jobs: something pushes itself; InvalidQueueName for a name that no queue can have.
     """
+    for name in queues:
+        if wrong := settings.check_queue_name(name):
+            raise InvalidQueueName(wrong)
     connection = database(using)
     drained = Drained()
     consumer = Consumer(f"drain-{secrets.token_hex(8)}")

@@ -13,6 +13,7 @@ from django.utils import timezone
 from faktory_django import (
     CurrentJob,
     Discard,
+    InvalidQueueName,
     JobTimeout,
     Kill,
     Retry,
@@ -78,6 +79,11 @@ def test_drain_runs_only_the_queues_that_it_is_given() -> None:
 
     assert drained.ran == [noop.jobtype]
     assert Stored.objects.get().queue == "default"
+
+
+def test_drain_refuses_a_name_that_no_queue_can_have() -> None:
+    with pytest.raises(InvalidQueueName, match="got 'a b'"):
+        drain("default", "a b")
 
 
 def test_drain_leaves_what_is_scheduled() -> None:
