@@ -83,11 +83,11 @@ class Commands:
         self._slow = slow
         self._info = info
         self._command_seconds = command_seconds
-        self._pushes: Group[Pushing] = Group(size=_size)
-        self._acks: Group[Asked] = Group(key=lambda asked: asked.what.jid)
-        self._fails: Group[Asked] = Group(key=lambda asked: asked.what.jid)
-        self._beats: Group[Asked] = Group(key=lambda asked: asked.what.wid)
-        self._infos: Group[Asked] = Group()
+        self._pushes: Group[Pushing] = Group(_refuse, size=_size)
+        self._acks: Group[Asked] = Group(_refuse, key=lambda asked: asked.what.jid)
+        self._fails: Group[Asked] = Group(_refuse, key=lambda asked: asked.what.jid)
+        self._beats: Group[Asked] = Group(_refuse, key=lambda asked: asked.what.wid)
+        self._infos: Group[Asked] = Group(_refuse)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ways: dict[type, Callable[[Client, int, Any], None]] = {
             requests.Push: self._push,
@@ -271,6 +271,9 @@ class Commands:
             answer = await self._slow.call(act, request)
         except (DatabaseGone, DjangoDatabaseError) as wrong:
             answer = frames.error(_words(wrong))
+        except Exception:
+            logger.exception("a command met an error of ours")
+            answer = frames.error(requests.INTERNAL)
         client.answer(turn, answer)
         self._dealer.stir()
 
@@ -306,6 +309,10 @@ class Commands:
             partial(verb, request.target, using=using), request.target, wanted, using=using
         )
         return frames.OK
+
+
+def _refuse(item: Pushing | Asked) -> None:
+    item.client.answer(item.turn, frames.error(requests.INTERNAL))
 
 
 def _size(pushing: Pushing) -> int:

@@ -91,7 +91,11 @@ class Link:
 
     def _lose(self, wrong: Exception) -> None:
         self._connection = None
-        logger.error("the database does not answer (%s): %s", self.role, str(wrong).strip())
+        logger.error(
+            "the database does not answer (%s): %s",
+            self.role,
+            str(wrong).strip().partition("\n")[0],
+        )
 
 
 async def _connect(alias: str, role: str) -> psycopg.AsyncConnection[Any]:
@@ -168,7 +172,11 @@ class Desk:
         return connection
 
     def _lose(self, wrong: Exception) -> None:
-        logger.error("the database does not answer (%s): %s", self.role, str(wrong).strip())
+        logger.error(
+            "the database does not answer (%s): %s",
+            self.role,
+            str(wrong).strip().partition("\n")[0],
+        )
         if self._connection is not None:
             with suppress(DjangoDatabaseError):
                 self._connection.close()

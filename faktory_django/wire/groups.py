@@ -6,12 +6,14 @@ No timer: under load a group fills while the statement before it runs, and alone
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_GROUP: Final = 1_000
@@ -20,14 +22,19 @@ MAX_GROUP_BYTES: Final = 32 * 1_048_576
 
 
 class Group(Generic[T]):
-    """Things that wait for one statement; senders take turns to send all there is."""
+    """Things that wait for one statement; senders take turns to send all there is.
+
+    refuse answers those whose sending met an error that nobody has foreseen.
+    """
 
     def __init__(
         self,
+        refuse: Callable[[T], None],
         *,
         key: Callable[[T], Hashable] | None = None,
         size: Callable[[T], int] | None = None,
     ) -> None:
+        self._refuse = refuse
         self._key = key
         self._size = size
         self._waiting: deque[T] = deque()
@@ -54,7 +61,13 @@ class Group(Generic[T]):
                 turn = loop.create_future()
                 self._idle.append(turn)
                 await turn
-            await send(self._take())
+            items = self._take()
+            try:
+                await send(items)
+            except Exception:
+                logger.exception("%d commands met an error of ours", len(items))
+                for item in items:
+                    self._refuse(item)
 
     def _take(self) -> list[T]:
         if self._key is None and self._size is None and len(self._waiting) <= MAX_GROUP:

@@ -47,13 +47,13 @@ class _Job(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Failure(msgspec.Struct):
-    failed_at: str = ""
-    next_at: str = ""
-    message: str = ""
-    errtype: str = ""
+    failed_at: str | None = None
+    next_at: str | None = None
+    message: str | None = None
+    errtype: str | None = None
     backtrace: list[str] | None = None
-    retry_count: int = 0
-    remaining: int = 0
+    retry_count: int | None = None
+    remaining: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,13 @@ class WireJob(msgspec.Struct, frozen=True):
     delay_seconds: float | None = None
 
 
+class _WrongType(CommandRefused):
+    """A text is not JSON, or a field has a type that it cannot have: a PUSHB is refused whole."""
+
+
 _DECODER: Final = msgspec.json.Decoder(_Job)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 _LIST: Final = msgspec.json.Decoder(list[Raw])
-_FAILURE: Final = msgspec.json.Decoder(_Failure)
 _QUEUE: Final = re.compile(r"[a-zA-Z0-9._-]{1,100}", re.ASCII)
 _PLAIN: Final = re.compile(r"[ !#-\[\]-~]*", re.ASCII)
 # A number that a float may not hold, or too long: inside a string it is a false alarm.
@@ -93,10 +96,10 @@ _DIGITS_TO_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
 _TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|-?\d+(\.\d+)?([eE][+-]?\d+)?', re.DOTALL)
 _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
-# All that is right up to a lone surrogate, which is the group.
-_LONE_SURROGATE: Final = re.compile(
+# What is right, up to a lone surrogate or the end; it matches wherever it begins.
+_UP_TO_LONE: Final = re.compile(
     r"((?:[^\\]++|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    r"|\\(?!u[dD][89a-fA-F][0-9a-fA-F]{2}).?)*+)(\\u[dD][89a-fA-F][0-9a-fA-F]{2})",
+    r"|\\(?!u[dD][89a-fA-F][0-9a-fA-F]{2}).?)*+)(\\u[dD][89a-fA-F][0-9a-fA-F]{2})?",
     re.DOTALL,
 )
 _RFC3339: Final = re.compile(
@@ -133,7 +136,7 @@ def read_jobs(text: bytes, limits: Limits, *, max_jobs: int) -> list[WireJob | t
     try:
         entries = _LIST.decode(text) if text.strip() != b"null" else []
     except (ValueError, RecursionError) as wrong:
-        raise CommandRefused(f"invalid JSON: {wrong}") from None
+        raise _WrongType(f"invalid JSON: {wrong}") from None
     if len(entries) > max_jobs:
         raise CommandRefused(f"PUSHB holds {len(entries)} jobs, the limit is {max_jobs}")
     found: list[WireJob | tuple[str, str]] = []
@@ -149,6 +152,8 @@ def read_jobs(text: bytes, limits: Limits, *, max_jobs: int) -> list[WireJob | t
             job = _read_slowly(raw, limits)
         try:
             found.append(_checked(job))
+        except _WrongType:
+            raise
         except CommandRefused as wrong:
             found.append((job.jid or "", str(wrong)))
     return found
@@ -161,7 +166,7 @@ def sanitized(text: bytes) -> bytes:
     except UnicodeDecodeError:
         decoded = text.decode(errors="replace")
     if "\\ud" in decoded or "\\uD" in decoded:
-        decoded = _LONE_SURROGATE.sub(r"\1\\ufffd", decoded)
+        decoded = _UP_TO_LONE.sub(lambda found: found[1] + ("\\ufffd" if found[2] else ""), decoded)
     return decoded.encode()
 
 
@@ -198,7 +203,7 @@ def _check_depth(text: bytes, limit: int) -> None:
     for bracket in _STRING.sub(b"", text).translate(None, _NO_BRACKETS):
         depth += 1 if bracket in b"[{" else -1
         if depth > limit:
-            raise CommandRefused(f"invalid JSON: it is nested more than {limit} levels deep")
+            raise _WrongType(f"invalid JSON: it is nested more than {limit} levels deep")
 
 
 def _read_slowly(text: bytes, limits: Limits) -> _Job:
@@ -212,7 +217,7 @@ def _read_slowly(text: bytes, limits: Limits) -> _Job:
             f"invalid JSON: it is nested too deeply, the limit is {limits.job_depth}"
         ) from None
     except ValueError as wrong:
-        raise CommandRefused(f"invalid JSON: {wrong}") from None
+        raise _WrongType(f"invalid JSON: {wrong}") from None
     job = _Job()
     for name, raw in raws.items():
         field = name.lower()
@@ -224,7 +229,7 @@ def _read_slowly(text: bytes, limits: Limits) -> _Job:
         try:
             setattr(job, field, msgspec.json.decode(raw, type=_TYPES[field]))
         except ValueError as wrong:
-            raise CommandRefused(f"invalid JSON: {field}: {wrong}") from None
+            raise _WrongType(f"invalid JSON: {field}: {wrong}") from None
     return job
 
 
@@ -270,7 +275,7 @@ def _check_integers(job: _Job) -> None:
         ("backtrace", job.backtrace),
     ):
         if value is not None and value not in _INT64:
-            raise CommandRefused(f"invalid JSON: {name} {value} is out of range")
+            raise _WrongType(f"invalid JSON: {name} {value} is out of range")
 
 
 def _check_presence(jid: str, jobtype: str, args: bytes) -> None:
@@ -291,7 +296,7 @@ def _part(raw: Raw, name: str, opening: bytes) -> bytes:
         return b""
     if text[:1] != opening:
         kind = "an array" if opening == b"[" else "an object"
-        raise CommandRefused(f"invalid JSON: {name} must be {kind}")
+        raise _WrongType(f"invalid JSON: {name} must be {kind}")
     if _may_hold_huge_number(text):
         _check_numbers(text.decode())
     # outside strings only, for a string holds no raw control character
@@ -316,19 +321,28 @@ def _check_numbers(text: str) -> None:
                     f"invalid JSON: an integer has {len(token)} digits, the limit is {MAX_DIGITS}"
                 )
         elif float(token) in {float("inf"), float("-inf")}:
-            raise CommandRefused(f"invalid JSON: number {token[:40]} is out of range")
+            raise _WrongType(f"invalid JSON: number {token[:40]} is out of range")
 
 
 def _failure(text: bytes) -> str:
     try:
-        found = _FAILURE.decode(text)
-    except ValueError as wrong:
-        raise CommandRefused(f"invalid JSON: failure: {wrong}") from None
-    if found.retry_count not in _INT64 or found.remaining not in _INT64:
-        raise CommandRefused("invalid JSON: failure: a number is out of range")
-    facts = msgspec.structs.asdict(found)
-    always = ("failed_at", "retry_count", "remaining")
-    return _encode({k: v for k, v in facts.items() if k in always or v})
+        known = {name.lower(): raw for name, raw in _FIELDS.decode(text).items()}
+        found = msgspec.json.decode(msgspec.json.encode(known), type=_Failure)
+    except (ValueError, RecursionError) as wrong:
+        raise _WrongType(f"invalid JSON: failure: {wrong}") from None
+    retry_count, remaining = found.retry_count or 0, found.remaining or 0
+    if retry_count not in _INT64 or remaining not in _INT64:
+        raise _WrongType("invalid JSON: failure: a number is out of range")
+    texts = {
+        "next_at": found.next_at,
+        "message": found.message,
+        "errtype": found.errtype,
+        "backtrace": found.backtrace,
+    }
+    # a time that becomes a parameter of a statement holds no NUL
+    failed_at = (found.failed_at or "").replace("\0", "\ufffd")
+    facts: dict[str, Any] = {"failed_at": failed_at} | {k: v for k, v in texts.items() if v}
+    return _encode(facts | {"retry_count": retry_count, "remaining": remaining})
 
 
 def _due(text: str) -> datetime:

@@ -11,6 +11,7 @@ import faulthandler
 import gc
 import logging
 import os
+import resource
 import select
 import signal
 import socket
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 KILL_AFTER_SECONDS: Final = 3.0
+# Open files beside the connections of clients.
+SPARE_FILES: Final = 128
 QUICK_DEATH_SECONDS: Final = 10.0
 MAX_QUICK_DEATHS: Final = 10
 SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTTIN})
@@ -139,7 +142,15 @@ class Launcher:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket; port 0 takes a free one. Raises OSError."""
+    """Return a listening socket; port 0 takes a free one. Raises OSError, which names it."""
+    try:
+        return _bound(host, port)
+    except OSError as wrong:
+        reason = wrong.strerror or str(wrong)
+        raise OSError(f"cannot listen on {host or '*'}:{port}: {reason}") from None
+
+
+def _bound(host: str, port: int) -> socket.socket:
     family, kind, proto, _, address = socket.getaddrinfo(
         host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
@@ -157,12 +168,16 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def tls_context(options: ServerOptions) -> ssl.SSLContext | None:
-    """Return what TLS needs, or None. Raises OSError, ssl.SSLError for files that do not serve."""
+    """Return what TLS needs, or None. Raises OSError for files that do not serve."""
     if not options.tls_cert:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(options.tls_cert, options.tls_key or None)
+    try:
+        context.load_cert_chain(options.tls_cert, options.tls_key or None)
+    except OSError as wrong:  # ssl.SSLError is one
+        files = " with ".join(filter(None, (options.tls_cert, options.tls_key)))
+        raise OSError(f"the certificate {files} cannot be used: {wrong}") from None
     return context
 
 
@@ -180,6 +195,7 @@ def _run_server(options: ServerOptions, sock: socket.socket, life_line: int) -> 
         faulthandler.register(signal.SIGTTIN, all_threads=True)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher tells us
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _raise_file_limit(options.connections)
         # nesting of JSON is recursion
         sys.setrecursionlimit(max(sys.getrecursionlimit(), options.job_depth + 500))
         _new_event_loop().run_until_complete(_serve(options, sock, life_line))
@@ -188,6 +204,17 @@ def _run_server(options: ServerOptions, sock: socket.socket, life_line: int) -> 
         logger.exception("the server cannot run")
     logging.shutdown()
     os._exit(code)
+
+
+def _raise_file_limit(connections: int) -> None:
+    """Let this process have a file for each connection, as far as the system allows."""
+    wanted = connections + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        logger.warning("%d open files are allowed, SERVER_CONNECTIONS needs %d", allowed, wanted)
 
 
 async def _serve(options: ServerOptions, sock: socket.socket, life_line: int) -> None:

@@ -231,6 +231,8 @@ class Server:
                     client.abort()
                 elif self._has_waited_too_long(client, now):
                     text = f"the database did not answer within {self.options.command_seconds:g} s"
+                    if isinstance(client.command, requests.Push):
+                        text += "; the job may have been stored"
                     client.answer(client.turn, frames.error(text))
             with suppress(DatabaseGone, DatabaseError):
                 for client in await self._workers.look():

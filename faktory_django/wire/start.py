@@ -109,7 +109,9 @@ def _look_at_database(alias: str) -> None:
     except DatabaseNotReady:
         raise
     except DatabaseError as wrong:
-        logger.warning("waiting: the database does not answer: %s", str(wrong).strip())
+        logger.warning(
+            "waiting: the database does not answer: %s", str(wrong).strip().partition("\n")[0]
+        )
     finally:
         connections.close_all()
 

@@ -56,7 +56,9 @@ class Upkeep:
                 pause = self.maintenance.next_at() - time.monotonic()
             except (DatabaseError, DatabaseNotReady) as wrong:
                 if backoff == 0.0:
-                    logger.error("upkeep waits for the database: %s", str(wrong).strip())
+                    logger.error(
+                        "upkeep waits for the database: %s", str(wrong).strip().partition("\n")[0]
+                    )
                 if connection is not None:
                     with suppress(DatabaseError):
                         connection.close()
