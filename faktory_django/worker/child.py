@@ -227,9 +227,14 @@ class Child:
             self._recycle("a slot is stuck", grace_seconds=self.options.grace_seconds)
         elif (limit := self.options.max_jobs) is not None and self.fetcher.done_jobs >= limit:
             self._recycle(f"it has run {limit} jobs")
-        elif (rss := self.options.max_rss_mb) is not None and rss_kb(os.getpid()) > rss * 1_024:
+        elif (rss := self.options.max_rss_mb) is not None and self._is_larger_than(rss):
             self._recycle(f"it holds more than {rss} MB")
         self.board.tick(now, self.phase, self.fetcher.done_jobs)
+
+    def _is_larger_than(self, megabytes: int) -> bool:
+        # One that has run nothing would be replaced by one as large, again and again.
+        works = self.fetcher.done_jobs > 0 or bool(self.board.busy())
+        return works and rss_kb(os.getpid()) > megabytes * 1_024
 
     def _recycle(self, reason: str, grace_seconds: float | None = None) -> None:
         if self.phase != Phase.DRAINING:

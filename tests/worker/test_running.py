@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from faktory_django import job
-from faktory_django.models import Job, Process, RetryJob
+from faktory_django.models import Job, Process, RetryJob, Waiter
 from tests.jobapp import faults, jobs
 from tests.waiting import until
 
@@ -154,6 +154,22 @@ def test_a_process_is_replaced_when_it_holds_too_much_memory(start: Start, ledge
     assert len(set(ledger.lines)) >= 2
 
 
+def test_a_limit_of_memory_below_what_a_process_needs_lets_each_run_a_job(
+    start: Start, ledger: Ledger
+) -> None:
+    faults.pid.perform_bulk([[str(ledger)]] * 3)
+
+    worker = start("--max-rss-mb", "1", "--concurrency", "1")
+
+    until(no_job_is_left, "all acknowledged")
+    worker.wait_for_log("ends when its jobs have: it holds more than 1 MB")
+    idle = until(lambda: [c for c in worker.children() if known(c.pid)], "a child waits")
+    assert worker.stop() == 0
+    assert len(ledger.lines) == 3
+    assert worker.log.count("it holds more than 1 MB") <= 3
+    assert len(idle) == 1
+
+
 def test_an_unknown_jobtype_is_kept_and_retried(start: Start) -> None:
     @job(name="shop.jobs.send_mail")
     def send_mail() -> None:
@@ -236,6 +252,12 @@ def test_a_worker_reads_its_options_from_the_environment(start: Start, ledger: L
     assert worker.end() == 0
     assert ledger.lines == ["ran"]
     assert "queues env,other, 1 x 2 slots" in worker.log
+
+
+def known(pid: int) -> bool:
+    """Tell whether a process is known to wait for jobs."""
+    wids = Process.objects.filter(pid=pid).values("wid")
+    return Waiter.objects.filter(wid__in=wids).exists()
 
 
 def pids() -> list[int]:
