@@ -159,6 +159,7 @@ class Client(asyncio.Protocol):
 
     def _handle(self, line: bytes) -> None:
         self.since = time.monotonic()
+        self.line_since = None
         if self.session.state is State.GREETED:
             self._hello(line)
             return

@@ -161,8 +161,10 @@ class Commands:
                     await self._store(link, [job])
                     stored.append(job.queue)
                 except (DatabaseGone, psycopg.Error) as wrong:
-                    logger.warning("a push of a %s was refused: %s", job.jobtype, wrong)
                     refused[job.jid] = _words(wrong)
+                    # not more of what it says: its details quote the arguments
+                    shown = frames.echo(job.jobtype.encode())
+                    logger.warning("a push of a %s was refused: %s", shown, refused[job.jid])
             if item.refused is None and refused:
                 item.client.answer(item.turn, frames.error(next(iter(refused.values()))))
             else:

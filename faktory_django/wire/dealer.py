@@ -69,6 +69,7 @@ class Dealer:
         self._consumer = Consumer(wid)
         self._stirred = asyncio.Event()
         self._empty_since: dict[tuple[str, ...], float] = {}
+        self._stirs = 0
         self._registered: frozenset[str] = frozenset()
         self._unclaimed: list[int] = []
         self._last_lease = 0
@@ -99,6 +100,7 @@ class Dealer:
 
     def stir(self, queues: set[str] | None = None) -> None:
         """There may be jobs in these queues, or in any."""
+        self._stirs += 1
         if self._empty_since:
             for names in list(self._empty_since):
                 if queues is None or not queues.isdisjoint(names):
@@ -174,11 +176,14 @@ class Dealer:
     async def _claim(self, names: tuple[str, ...], asking: list[Waiter]) -> list[Claimed]:
         wids = [w.client.session.wid or "" for w in asking]
         params = self._consumer.claim_params(names, wids)
+        stirs = self._stirs
         turn = self._consumer.took(await self._link.execute(CLAIM_EACH, params))
         if turn.jobs:
             self._last_lease = max(self._last_lease, turn.jobs[-1].lease)
-        # only what was looked for from the beginning is known not to be there
-        if len(turn.jobs) < len(asking) and turn.swept and self._covers(names):
+        # only what was looked for from the beginning is known not to be there, and only if
+        # nothing has come while the answer was under way
+        nothing_left = len(turn.jobs) < len(asking) and turn.swept and stirs == self._stirs
+        if nothing_left and self._covers(names):
             self._empty_since[names] = time.monotonic()
         return turn.jobs
 

@@ -56,7 +56,8 @@ class Lines:
         if end < 0:
             self._drop_read()
             self._searched = len(self._buffer)
-            if len(self._buffer) > self.limit:
+            # a CR at the end may belong to the end of the line
+            if len(self._buffer) - self._buffer.endswith(b"\r") > self.limit:
                 raise LineTooLong
             return None
         stop = end - 1 if end > self._start and self._buffer[end - 1] == 13 else end

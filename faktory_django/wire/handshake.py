@@ -10,6 +10,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from .jobs import sanitized
+
 MIN_ITERATIONS: Final = 4_000
 ITERATIONS: Final = range(MIN_ITERATIONS, 8_096)
 MAX_WID: Final = 64
@@ -66,7 +68,7 @@ def read_hello(line: bytes) -> Hello:
         raise BadHello
     found: dict[str, Any] = {}
     try:
-        for name, raw in _FIELDS.decode(line[6:]).items():
+        for name, raw in _FIELDS.decode(sanitized(line[6:])).items():
             if (field := name.lower()) in _TYPES:
                 found[field] = msgspec.json.decode(raw, type=_TYPES[field])
     except (ValueError, RecursionError):

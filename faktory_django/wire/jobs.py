@@ -213,7 +213,7 @@ def _read_slowly(text: bytes, limits: Limits) -> _Job:
         # null is an empty job (section 4.1)
         raws = _FIELDS.decode(text) if text.strip() != b"null" else {}
     except RecursionError:
-        raise CommandRefused(
+        raise _WrongType(
             f"invalid JSON: it is nested too deeply, the limit is {limits.job_depth}"
         ) from None
     except ValueError as wrong:
@@ -317,7 +317,7 @@ def _check_numbers(text: str) -> None:
             continue
         if match.group(1) is None and match.group(2) is None:
             if len(token) > MAX_DIGITS:
-                raise CommandRefused(
+                raise _WrongType(
                     f"invalid JSON: an integer has {len(token)} digits, the limit is {MAX_DIGITS}"
                 )
         elif float(token) in {float("inf"), float("-inf")}:

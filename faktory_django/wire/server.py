@@ -70,6 +70,7 @@ class Server:
         self._stopping = False
         self._permissions = options.permissions
         self._logins = Logins(options.logins_per_minute)
+        self._checking = asyncio.Lock()
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="hashing")
         self._tasks: set[asyncio.Task[Any]] = set()
         alias = options.database
@@ -172,21 +173,34 @@ class Server:
     async def _check_password(
         self, client: Client, turn: int, hello: Hello, password: bytes, challenge: Challenge
     ) -> None:
-        right = False
-        if self._logins.may_try(client.address):
-            loop = asyncio.get_running_loop()
-            right = await loop.run_in_executor(
-                self._hashing, handshake.is_right, hello, password, challenge
+        # one at a time, so that a wrong one counts before the next is looked at
+        async with self._checking:
+            right = not client.is_gone() and await self._is_right(
+                client.address, hello, password, challenge
             )
-        if right:
-            if not client.is_gone():
-                self._open(client, turn, hello)
+        if not right:
+            await asyncio.sleep(PENALTY_SECONDS)
+        if client.is_gone():
             return
-        self._logins.failed(client.address)
-        logger.warning("a wrong password from %s", client.address)
-        await asyncio.sleep(PENALTY_SECONDS)
-        if not client.is_gone():
+        if right:
+            self._open(client, turn, hello)
+        else:
             client.close(frames.error("Invalid password"))
+
+    async def _is_right(
+        self, address: str, hello: Hello, password: bytes, challenge: Challenge
+    ) -> bool:
+        if not self._logins.may_try(address):
+            # not counted, or those who know the password would keep themselves out
+            logger.warning("%s has failed too often, its password is not looked at", address)
+            return False
+        right = await asyncio.get_running_loop().run_in_executor(
+            self._hashing, handshake.is_right, hello, password, challenge
+        )
+        if not right:
+            self._logins.failed(address)
+            logger.warning("a wrong password from %s", address)
+        return right
 
     def _open(self, client: Client, turn: int, hello: Hello) -> None:
         try:

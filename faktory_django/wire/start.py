@@ -84,7 +84,13 @@ def self_check(options: ServerOptions) -> str:
             sock = context.wrap_socket(plain)
         with sock, sock.makefile("rwb") as stream:
             greeting = stream.readline()
-            stream.write(b"HELLO " + handshake.reply(greeting, options.password) + b"\r\n")
+            try:
+                hello = handshake.reply(greeting, options.password)
+            except (ValueError, LookupError, TypeError):
+                raise ConnectionError(
+                    f"{target[0]}:{target[1]} is no server of this protocol: {greeting[:80]!r}"
+                ) from None
+            stream.write(b"HELLO " + hello + b"\r\n")
             stream.write(b"INFO\r\n")
             stream.flush()
             replies = [stream.readline(), stream.readline()]
