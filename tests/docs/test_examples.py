@@ -43,9 +43,12 @@ def mailers(settings: Any) -> None:
 def play() -> Iterator[Play]:
     """Return a function that runs the examples of a page; what they register is forgotten."""
     known = dict(registry._definitions)
-    # A page is a project of its own: jobs of others may have the names that it uses.
-    registry._definitions.clear()
-    registry._definitions[registry.ON_DEAD] = known[registry.ON_DEAD]
+    # A page is a project of its own: jobs of others may have the names that it uses. The tutorial
+    # tells of example_project.pages.
+    own = ("faktory_django.", "example_project.pages.")
+    for name, definition in known.items():
+        if not definition.function.__module__.startswith(own):
+            del registry._definitions[name]
     receivers = {
         signal: list(signal.receivers)
         for signal in vars(signals).values()
