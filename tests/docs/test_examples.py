@@ -17,7 +17,7 @@ from faktory_django import registry, signals
 from .pages import ROOT, blocks, pages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from .pages import Block
@@ -39,16 +39,21 @@ def mailers(settings: Any) -> None:
     settings.MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 
 
+def _own(known: Mapping[str, registry.Definition]) -> set[str]:
+    """Return what a page may find: it is a project of its own, and other jobs have its names.
+
+    The tutorial tells of example_project.pages.
+    """
+    rooms = ("faktory_django.", "example_project.pages.")
+    return {name for name, d in known.items() if d.function.__module__.startswith(rooms)}
+
+
 @pytest.fixture
 def play() -> Iterator[Play]:
     """Return a function that runs the examples of a page; what they register is forgotten."""
     known = dict(registry._definitions)
-    # A page is a project of its own: jobs of others may have the names that it uses. The tutorial
-    # tells of example_project.pages.
-    own = ("faktory_django.", "example_project.pages.")
-    for name, definition in known.items():
-        if not definition.function.__module__.startswith(own):
-            del registry._definitions[name]
+    for name in known.keys() - _own(known):
+        del registry._definitions[name]
     receivers = {
         signal: list(signal.receivers)
         for signal in vars(signals).values()
