@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from faktory_django.api.context import CurrentJob, _current, current_job
 from faktory_django import logs
+from faktory_django.api.context import CurrentJob, _current, current_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
