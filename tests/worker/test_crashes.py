@@ -172,6 +172,19 @@ def done_jobs() -> int:
     return sum(row.done for row in rows)
 
 
+def test_a_worker_whose_processes_keep_dying_ends_and_says_so(start: Start) -> None:
+    worker = start("--processes", "12", "--concurrency", "1")
+    until(lambda: len(worker.children()) == 12, "all have started")
+
+    children = worker.children()
+    for child in children:
+        child.kill()
+
+    assert worker.end() == 1
+    assert "10 children died right after their start" in worker.log
+    assert not any(map(alive, children))
+
+
 def test_a_worker_goes_on_after_idle_children_were_killed(start: Start) -> None:
     jobs.noop.perform_async()
     worker = start("--processes", "1")
