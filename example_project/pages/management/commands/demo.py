@@ -18,7 +18,7 @@ import environ
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connections
+from django.db import OperationalError, connections
 
 from example_project.pages.jobs import fetch_url
 from example_project.pages.models import Page
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 HOST: Final = "127.0.0.1"
 NO_SUCH_PAGE: Final = "http://no-such-host.invalid/"
+# For all that is waited for together; what has to end then takes some seconds more.
 DEADLINE_SECONDS: Final = 50.0
 STOP_SECONDS: Final = 40.0
 
@@ -57,10 +58,14 @@ class Command(BaseCommand):
                 self._run(stack, once=options["once"], ports=ports)
         except PostgresUnavailable as wrong:
             raise CommandError(str(wrong)) from wrong
+        except OperationalError as wrong:
+            said = " ".join(str(wrong).split())
+            raise CommandError(f"the database does not answer: {said}") from wrong
         except KeyboardInterrupt:
             self.stdout.write("\nEnded.")
 
     def _run(self, stack: ExitStack, *, once: bool, ports: tuple[int, int]) -> None:
+        deadline = time.monotonic() + DEADLINE_SECONDS
         self._prepare_database(stack)
         (address, wire), site = [f"{HOST}:{port}" for port in ports], f"http://{HOST}:{ports[0]}"
         parts = (
@@ -68,15 +73,15 @@ class Command(BaseCommand):
             _start(stack, "faktory_worker", "--grace", "5"),
             _start(stack, "faktory_server", "--bind", wire),
         )
-        _wait(lambda: _answers(site), "the site", *parts)
-        _wait(lambda: _serves(wire), "the wire server", *parts)
+        _wait(lambda: _answers(site), "the site", deadline, *parts)
+        _wait(lambda: _serves(wire), "the wire server", deadline, *parts)
         good = fetch_url.perform_async(f"{site}/hello/")
         bad = fetch_url.perform_in(2, NO_SUCH_PAGE)
         if not once:
             self._say_what_to_try(site, wire, *parts)
             return
-        _wait(lambda: _is_done(good.jid), "the first job", *parts)
-        _wait(lambda: _retry(bad.jid) is not None, "the second job's retry", *parts)
+        _wait(lambda: _is_done(good.jid), "the first job", deadline, *parts)
+        _wait(lambda: _retry(bad.jid) is not None, "the second job's retry", deadline, *parts)
         self._show(good.jid, bad.jid)
 
     def _prepare_database(self, stack: ExitStack) -> None:
@@ -86,6 +91,9 @@ class Command(BaseCommand):
             os.environ["DATABASE_URL"] = server.url
             connections.settings["default"].update(environ.Env.db_url_config(server.url))
         stack.callback(connections.close_all)
+        if connections["default"].vendor != "postgresql":
+            vendor = connections["default"].vendor
+            raise CommandError(f"DATABASE_URL must name a PostgreSQL server, it is {vendor}")
         call_command("migrate", verbosity=0)
         version = connections["default"].cursor().connection.info.server_version // 10_000
         self.stdout.write(f"PostgreSQL {version} is ready.")
@@ -152,13 +160,14 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _wait(condition: Callable[[], bool], what: str, *processes: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
+def _wait(
+    condition: Callable[[], bool], what: str, deadline: float, *processes: subprocess.Popen[bytes]
+) -> None:
     while not condition():
         if ended := next((p for p in processes if p.poll() is not None), None):
             raise CommandError(f"waiting for {what}: {ended.args!r} ended with {ended.returncode}")
         if time.monotonic() > deadline:
-            raise CommandError(f"waited {DEADLINE_SECONDS:.0f} s in vain for {what}")
+            raise CommandError(f"after {DEADLINE_SECONDS:.0f} s the demo still waits for {what}")
         time.sleep(0.1)
 
 
