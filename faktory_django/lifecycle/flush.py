@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.db import OperationalError, transaction
+from psycopg.errors import DeadlockDetected
 
 from .connection import execute
 
@@ -26,7 +27,11 @@ SMALL: Final = 10_000
 _MANY: Final = "EXISTS (SELECT FROM {table} OFFSET %(small)s)"
 IS_LARGE: Final = "SELECT " + " OR ".join(_MANY.format(table=table) for table in TABLES)
 TRUNCATE: Final = "TRUNCATE " + ", ".join(TABLES)
-DELETES: Final = tuple(f"DELETE FROM {table}" for table in TABLES)
+# One statement, so that all tables are emptied as of one moment: a job that is pushed meanwhile
+# stays, with its place in the queue.
+_DELETES: Final = (f"gone_{nr} AS (DELETE FROM {table})" for nr, table in enumerate(TABLES))
+DELETE: Final = f"WITH {', '.join(_DELETES)} SELECT 1"
+ATTEMPTS: Final = 5
 
 
 def flush(connection: BaseDatabaseWrapper) -> None:
@@ -43,6 +48,12 @@ def flush(connection: BaseDatabaseWrapper) -> None:
             pass
         else:
             return
-    with transaction.atomic(using=connection.alias, savepoint=False):
-        for delete in DELETES:
-            execute(connection, delete)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            execute(connection, DELETE)
+        except OperationalError as wrong:
+            # it takes locks in no order, so it is the one to give way
+            if not isinstance(wrong.__cause__, DeadlockDetected) or attempt == ATTEMPTS:
+                raise
+        else:
+            return

@@ -131,45 +131,41 @@ class Commands:
         if jobs:
             self._pushes.add(pushing)
         else:
-            _pushed(pushing)
+            _pushed(pushing, {})
 
     async def _send_pushes(self, link: Link, items: list[Pushing]) -> None:
-        try:
-            await self._store(link, [job for item in items for job in item.jobs])
-        except DatabaseGone as wrong:
-            for item in items:
-                text = f"{wrong}; the job may have been stored"
-                item.client.answer(item.turn, frames.error(text))
-        except psycopg.Error:
-            await self._push_singly(link, items)
-        else:
-            for item in items:
-                _pushed(item)
-            self._dealer.stir({job.queue for item in items for job in item.jobs})
-
-    async def _store(self, link: Link, jobs: list[WireJob]) -> None:
+        jobs = [(item, job) for item in items for job in item.jobs]
+        refused: dict[int, dict[str, str]] = {}
         for start in range(0, len(jobs), MAX_ROWS):
-            await link.execute(*statement(jobs[start : start + MAX_ROWS], wake=True))
-
-    async def _push_singly(self, link: Link, items: list[Pushing]) -> None:
-        """A job that the database refuses harms nobody else."""
+            await self._store(link, jobs[start : start + MAX_ROWS], refused)
         for item in items:
-            refused = {} if item.refused is None else item.refused
-            stored = []
-            for job in item.jobs:
-                try:
-                    await self._store(link, [job])
-                    stored.append(job.queue)
-                except (DatabaseGone, psycopg.Error) as wrong:
-                    refused[job.jid] = _words(wrong)
-                    # not more of what it says: its details quote the arguments
-                    shown = frames.echo(job.jobtype.encode())
-                    logger.warning("a push of a %s was refused: %s", shown, refused[job.jid])
-            if item.refused is None and refused:
-                item.client.answer(item.turn, frames.error(next(iter(refused.values()))))
-            else:
-                _pushed(item)
-            self._dealer.stir(set(stored))
+            _pushed(item, refused.get(id(item), {}))
+        self._dealer.stir({job.queue for _, job in jobs})
+
+    async def _store(
+        self,
+        link: Link,
+        jobs: Sequence[tuple[Pushing, WireJob]],
+        refused: dict[int, dict[str, str]],
+    ) -> None:
+        """Store jobs; note those that could not be, by the command that pushed them.
+
+        What the database does not like is looked for by halves, and harms no other.
+        """
+        try:
+            await link.execute(*statement([job for _, job in jobs], wake=True))
+        except DatabaseGone as wrong:
+            for item, job in jobs:
+                refused.setdefault(id(item), {})[job.jid] = f"{wrong}; it may have been stored"
+        except psycopg.Error as wrong:
+            if len(jobs) > 1:
+                middle = len(jobs) // 2
+                await self._store(link, jobs[:middle], refused)
+                await self._store(link, jobs[middle:], refused)
+                return
+            ((item, job),) = jobs
+            logger.warning("a push of a %s was refused: %s", job.jobtype, wrong)
+            refused.setdefault(id(item), {})[job.jid] = _words(wrong)
 
     # fetch, ack, fail, beat
 
@@ -321,12 +317,16 @@ def _size(pushing: Pushing) -> int:
     return sum(len(job.body) for job in pushing.jobs)
 
 
-def _pushed(item: Pushing) -> None:
-    if item.refused is None:
-        item.client.answer(item.turn, frames.OK)
+def _pushed(item: Pushing, refused: dict[str, str]) -> None:
+    """Answer a PUSH, or a PUSHB with all that was refused, now and before."""
+    if item.refused is not None:
+        every = dict(sorted((item.refused | refused).items()))
+        item.client.answer(item.turn, frames.bulk(msgspec.json.encode(every)))
+    elif refused:
+        (text,) = refused.values()
+        item.client.answer(item.turn, frames.error(text))
     else:
-        refused = dict(sorted(item.refused.items()))
-        item.client.answer(item.turn, frames.bulk(msgspec.json.encode(refused)))
+        item.client.answer(item.turn, frames.OK)
 
 
 def _not_found(jid: str) -> bytes:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
+from django.db import Error as DjangoDatabaseError
 
 from faktory_django import payload, settings
 from faktory_django.lifecycle import reservation
@@ -85,7 +86,8 @@ class Dealer:
         waiter.timer = loop.call_later(FETCH_SECONDS, self._time_is_up, waiter)
         self.waiters[client] = waiter
         if names and not muted and not self._is_empty(names):
-            self._look(waiter)
+            # with those that wait for one of these queues already: they come first
+            self._look_for(set(names))
 
     def forget(self, client: Client) -> None:
         """The client is gone: it takes no job."""
@@ -105,9 +107,7 @@ class Dealer:
             for names in list(self._empty_since):
                 if queues is None or not queues.isdisjoint(names):
                     del self._empty_since[names]
-        for waiter in self.waiters.values():
-            if not waiter.muted and (queues is None or not queues.isdisjoint(waiter.queues)):
-                self._look(waiter)
+        self._look_for(queues)
 
     def drop_waiters(self) -> None:
         """Answer all that wait: there is no job for them."""
@@ -121,8 +121,8 @@ class Dealer:
         while True:
             await self._stirred.wait()
             self._stirred.clear()
-            for names in dict.fromkeys(w.queues for w in self.waiters.values() if w.looks):
-                await self._claim_for(names)
+            while asking := self._first_in_line():
+                await self._claim_for(asking[0].queues, asking)
             if self._unclaimed:
                 await self._give_back()
 
@@ -144,21 +144,34 @@ class Dealer:
         self._registered = frozenset()
         self._empty_since.clear()
 
-    def _look(self, waiter: Waiter) -> None:
-        waiter.looks = True
-        self._stirred.set()
+    def _look_for(self, queues: set[str] | None) -> None:
+        for waiter in self.waiters.values():
+            if not waiter.muted and (queues is None or not queues.isdisjoint(waiter.queues)):
+                waiter.looks = True
+                self._stirred.set()
+
+    def _first_in_line(self) -> list[Waiter]:
+        """Return those that one claim can serve without passing over one that came before."""
+        asking: list[Waiter] = []
+        for waiter in self.waiters.values():
+            if not waiter.looks:
+                continue
+            if not asking or waiter.queues == asking[0].queues:
+                asking.append(waiter)
+            elif not set(asking[0].queues).isdisjoint(waiter.queues):
+                break
+        return asking[:MAX_CLAIM]
 
     def _is_empty(self, names: tuple[str, ...]) -> bool:
         since = self._empty_since.get(names)
         return since is not None and time.monotonic() - since < settings.get().poll_seconds
 
-    async def _claim_for(self, names: tuple[str, ...]) -> None:
-        asking = [w for w in self.waiters.values() if w.looks and w.queues == names][:MAX_CLAIM]
+    async def _claim_for(self, names: tuple[str, ...], asking: list[Waiter]) -> None:
         for waiter in asking:
             waiter.looks, waiter.asked = False, True
         try:
-            if self._in_doubt:
-                await self._settle_doubt()
+            if self._in_doubt and not await self._settle_doubt():
+                raise DatabaseGone(NOT_THERE)
             found = await self._claim(names, asking)
             if len(found) < len(asking) and await self._register(names):
                 found += await self._claim(names, asking[len(found) :])
@@ -170,8 +183,6 @@ class Dealer:
             self._fail(asking, str(wrong))
         else:
             self._deal(asking, found)
-            if any(w.looks for w in self.waiters.values()):
-                self._stirred.set()
 
     async def _claim(self, names: tuple[str, ...], asking: list[Waiter]) -> list[Claimed]:
         wids = [w.client.session.wid or "" for w in asking]
@@ -218,18 +229,20 @@ class Dealer:
         await self._try(reservation.return_claims, leases)
         self.stir()
 
-    async def _settle_doubt(self) -> None:
+    async def _settle_doubt(self) -> bool:
         """A claim was not answered: what it took goes back before anything else is claimed."""
         arguments = (self._wid, self._last_lease)
-        if await self._try(reservation.return_unanswered_claims, *arguments):
-            self._in_doubt = False
-            self._registered = frozenset()
-            self._empty_since.clear()
+        if not await self._try(reservation.return_unanswered_claims, *arguments):
+            return False
+        self._in_doubt = False
+        self._registered = frozenset()
+        self._empty_since.clear()
+        return True
 
     async def _try(self, verb: Callable[..., int], *arguments: Any) -> bool:
         try:
             returned = await self._desk.call(verb, *arguments)
-        except DatabaseGone:
+        except (DatabaseGone, DjangoDatabaseError):
             return False
         if returned:
             logger.info("put back %d jobs that no client has got", returned)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from faktory_django.lifecycle import flush, info, queues, stats
 from faktory_django.lifecycle.beat import ProcessInfo, register
@@ -14,6 +14,7 @@ from .stock import claim, column, counts, push_many, push_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from .actors import Actor
 
@@ -65,3 +66,32 @@ def test_an_open_transaction_does_not_hold_up_the_flush_of_large_tables(
     pusher.commit()
 
     assert column("job") == ["late-12345"]
+
+
+def meet(one: Actor, two: Actor) -> Future[None]:
+    """Let a flush and another transaction wait for each other; return the flush."""
+    push_one()
+    claim(1)
+    one.begin()
+    one.sql("SELECT id FROM faktory_django_job FOR UPDATE")
+    flushing = two.start_blocked(lambda: flush.flush(connection))
+    one.sql("SELECT id FROM faktory_django_lease FOR UPDATE")
+    one.commit()
+    return flushing
+
+
+def test_a_flush_that_meets_a_deadlock_gives_way_and_begins_again(
+    actor: Callable[[], Actor],
+) -> None:
+    meet(actor(), actor()).result(10)
+
+    assert counts("job", "lease") == (0, 0)
+
+
+def test_a_flush_does_not_begin_again_for_ever(
+    actor: Callable[[], Actor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flush, "ATTEMPTS", 1)
+
+    with pytest.raises(OperationalError, match="deadlock detected"):
+        meet(actor(), actor()).result(10)
