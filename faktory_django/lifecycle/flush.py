@@ -28,8 +28,10 @@ _MANY: Final = "EXISTS (SELECT FROM {table} OFFSET %(small)s)"
 IS_LARGE: Final = "SELECT " + " OR ".join(_MANY.format(table=table) for table in TABLES)
 TRUNCATE: Final = "TRUNCATE " + ", ".join(TABLES)
 # One statement, so that all tables are emptied as of one moment: a job that is pushed meanwhile
-# stays, with its place in the queue.
-_DELETES: Final = (f"gone_{nr} AS (DELETE FROM {table})" for nr, table in enumerate(TABLES))
+# stays, with its place in the queue. PostgreSQL begins with the last one, but does not promise to.
+_DELETES: Final = (
+    f"gone_{nr} AS (DELETE FROM {table})" for nr, table in enumerate(reversed(TABLES))
+)
 DELETE: Final = f"WITH {', '.join(_DELETES)} SELECT 1"
 ATTEMPTS: Final = 5
 
@@ -48,12 +50,14 @@ def flush(connection: BaseDatabaseWrapper) -> None:
             pass
         else:
             return
-    for attempt in range(1, ATTEMPTS + 1):
+    attempts = 1
+    while True:
         try:
             execute(connection, DELETE)
         except OperationalError as wrong:
-            # it takes locks in no order, so it is the one to give way
-            if not isinstance(wrong.__cause__, DeadlockDetected) or attempt == ATTEMPTS:
+            # its locks may meet another's: then it is the one to begin again
+            if not isinstance(wrong.__cause__, DeadlockDetected) or attempts >= ATTEMPTS:
                 raise
+            attempts += 1
         else:
             return
