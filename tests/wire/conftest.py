@@ -1,4 +1,4 @@
-"""Servers for the tests of a module; workers for one test, after which the tables are emptied."""
+"""Servers for the tests of this folder, and workers; the tables are emptied after each test."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def serve(
     django_db_setup: None,  # noqa: ARG001
     tmp_path_factory: pytest.TempPathFactory,
@@ -56,19 +56,19 @@ def serve(
     assert not re.search("Traceback|Exception ignored", logs), logs
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def server(serve: Serve) -> Server:
     """Return a server without a password."""
     return serve()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def locked(serve: Serve) -> Server:
     """Return a server with a password."""
     return serve(password=PASSWORD, faktory=LOGINS)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def encrypted(serve: Serve, certificate: Path) -> Server:
     """Return a server with a password that speaks TLS."""
     return serve(password=PASSWORD, certificate=certificate, faktory=LOGINS)
