@@ -80,7 +80,8 @@ WITH given AS MATERIALIZED (
         j.failure AS before, g.fate, g.counts, m.at + g.delay * interval '1 s' AS due_at, m.at,
         -- the times of a failure are the database's
         CASE WHEN g.failure <> '' THEN
-            '{{"failed_at":"' || coalesce(g.failed_at, {RFC3339.format("m.at")}) || '",'
+            '{{"failed_at":'
+            || to_json(coalesce(nullif(g.failed_at, ''), {RFC3339.format("m.at")})) || ','
             || coalesce('"next_at":"' || {RFC3339.format("(m.at + g.delay * interval '1 s')")}
                 || '",', '')
             || g.failure
