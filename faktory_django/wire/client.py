@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 # A client may send so much ahead of its answers before it is not read any more.
 READ_AHEAD: Final = 65_536
+# So many lines that are answered on the spot, then it is the others' turn.
+LINES_AT_ONCE: Final = 50
 
 
 class Client(asyncio.Protocol):
@@ -40,6 +42,7 @@ class Client(asyncio.Protocol):
         self._transport: Any = None
         self._reading = True
         self._processing = False
+        self._gives_way = False
         self._held = 0
 
     # what asyncio calls
@@ -61,7 +64,7 @@ class Client(asyncio.Protocol):
         self.lines.feed(data)
         self.server.hold(len(data))
         self._held += len(data)
-        if not self.busy and not self._processing:
+        if not self.busy and not self._processing and not self._gives_way:
             self.process()
         self._throttle()
 
@@ -72,7 +75,7 @@ class Client(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client reads again."""
         self.blocked_since = None
-        if not self.busy and not self._processing:
+        if not self.busy and not self._processing and not self._gives_way:
             self.process()
             self._throttle()
 
@@ -88,8 +91,14 @@ class Client(asyncio.Protocol):
     def process(self) -> None:
         """Read lines and begin what they ask for, until one has to wait for its answer."""
         self._processing = True
+        left = LINES_AT_ONCE
         try:
             while not self.busy and self.blocked_since is None:
+                if not left:
+                    self._gives_way = True
+                    asyncio.get_running_loop().call_soon(self._go_on)
+                    break
+                left -= 1
                 if self.session.state is State.CLOSED:
                     return
                 line = self.lines.next()
@@ -108,9 +117,15 @@ class Client(asyncio.Protocol):
         elif self.line_since is None:
             self.line_since = time.monotonic()
 
+    def _go_on(self) -> None:
+        self._gives_way = False
+        if not self.is_gone():
+            self.process()
+            self._throttle()
+
     def _is_whole_command(self, data: bytes) -> bool:
         """Handle the usual case at once: one complete line, and nothing before it."""
-        if self.busy or self._processing or self.blocked_since is not None:
+        if self.busy or self._processing or self._gives_way or self.blocked_since is not None:
             return False
         try:
             line = self.lines.whole(data)
@@ -207,7 +222,7 @@ class Client(asyncio.Protocol):
 
     def _throttle(self) -> None:
         """Read no more while answers are due or the memory for all clients is used up."""
-        ahead = self.busy or self.blocked_since is not None
+        ahead = self.busy or self._gives_way or self.blocked_since is not None
         stop = len(self.lines) > READ_AHEAD and (ahead or self.server.is_full())
         if stop and self._reading:
             self._reading = False
