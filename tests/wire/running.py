@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import trustme
+
 from tests.waiting import until
 from tests.worker.running import ROOT, environment
 
@@ -104,14 +106,11 @@ def key_of(certificate: Path) -> Path:
 
 
 def make_certificate(folder: Path) -> Path:
-    """Make a certificate for this machine that signs itself, and its key."""
+    """Make a certificate for this machine, the one of who signed it behind it, and its key."""
     certificate = folder / "certificate.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", f"subjectAltName=IP:{HOST},DNS:localhost"]
-    command += ["-keyout", str(key_of(certificate)), "-out", str(certificate)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except FileNotFoundError:
-        raise AssertionError("openssl is missing: apt-get install openssl") from None
+    authority = trustme.CA()
+    issued = authority.issue_cert(HOST, "localhost")
+    chain = [*issued.cert_chain_pems, authority.cert_pem]
+    certificate.write_bytes(b"".join(pem.bytes() for pem in chain))
+    issued.private_key_pem.write_to_path(str(key_of(certificate)))
     return certificate

@@ -16,6 +16,7 @@ from .third_party import ALL, ThirdParty, push, push_bulk, run
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.node
 CLIENTS = [pytest.param(client, id=client.name) for client in ALL]
 BULK = [pytest.param(client, id=client.name) for client in ALL if client.bulk]
 TLS = [pytest.param(client, id=client.name) for client in ALL if client.tls]

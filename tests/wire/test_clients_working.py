@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .conftest import Work
     from .running import Server
 
+pytestmark = pytest.mark.node
 CLIENTS = [pytest.param(client, id=client.name) for client in ALL]
 TLS = [pytest.param(client, id=client.name) for client in ALL if client.tls]
 RECORD, FAIL = "tests.jobapp.jobs.record", "tests.jobapp.jobs.fail"

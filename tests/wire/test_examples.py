@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .conftest import Begin
     from .running import Server
 
+pytestmark = pytest.mark.node
 PAGE = ROOT / "docs" / "how-to" / "workers-in-other-languages.md"
 TEXT = "to be or not to be"
 

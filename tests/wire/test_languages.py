@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from django.urls import reverse
 
 from faktory_django.models import DeadJob, RetryJob
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .conftest import Work
     from .running import Server
 
+pytestmark = pytest.mark.node
 RECORD, FAIL = "tests.jobapp.jobs.record", "tests.jobapp.jobs.fail"
 
 
