@@ -150,12 +150,12 @@ BEGIN
 
         IF cardinality(got) > 0 AND wids IS NOT NULL THEN
             -- the wire: one job a lease, which ends by itself and is found by its jid; the n-th
-            -- job is for the n-th wid
+            -- job that there is, for an entry may have none, is for the n-th wid
             RETURN QUERY
             WITH leased AS (
                 INSERT INTO faktory_django_lease AS l
                     (wid, server, claimed_at, expires_at, ids, jid)
-                SELECT wids[g.nr], holder, clock_timestamp(),
+                SELECT wids[row_number() OVER (ORDER BY g.nr)], holder, clock_timestamp(),
                     clock_timestamp() + j.reserve_for * interval '1 s', ARRAY[j.id], j.jid
                 FROM unnest(got) WITH ORDINALITY AS g(id, nr)
                 JOIN faktory_django_job j ON j.id = g.id

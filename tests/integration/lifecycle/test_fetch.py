@@ -405,3 +405,14 @@ def test_a_job_discarded_while_it_waits_is_not_claimed() -> None:
     mutate.discard("waiting", column("job", "id")[1:])
 
     assert claimed_jids() == ["kept"]
+
+
+def test_an_entry_without_its_job_does_not_shift_whose_the_others_are() -> None:
+    jids = push_many(3)
+    sql("DELETE FROM faktory_django_job WHERE jid = %(jid)s", jid=jids[0])
+
+    jobs = Consumer("server").turn_each(connection, ["default"], ["a", "b", "c"]).jobs
+
+    held = dict(sql("SELECT jid, wid FROM faktory_django_lease"))
+    assert [held[jid_of(job)] for job in jobs] == ["a", "b"]
+    assert [jid_of(job) for job in jobs] == jids[1:]
