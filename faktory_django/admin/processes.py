@@ -1,19 +1,21 @@
-"""Processes: running workers, what they are doing, and the wish that they stop."""
+"""Processes: running workers and servers, what they do, and the wish that workers stop."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib import admin
+from django.db.models import Count
 from django.template.defaultfilters import filesizeformat
 from django.utils.formats import localize
 from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
+from faktory_django import settings
 from faktory_django.lifecycle import beat
 from faktory_django.lifecycle.connection import database
-from faktory_django.models import Job, Process
+from faktory_django.models import Job, Lease, Process
 
 from .acts import Act, action
 from .contents import shown
@@ -23,9 +25,11 @@ from .operator import OperatorAdmin
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from django.db.models import QuerySet
     from django.http import HttpRequest
 
 STATES: Final = Process.State
+KINDS: Final = Process.Kind
 LATER: Final = ngettext_lazy(
     "%(count)d was asked already, or has ended.",
     "%(count)d were asked already, or have ended.",
@@ -37,14 +41,22 @@ def _ask(state: str, wids: Sequence[str], using: str) -> object:
     return beat.set_state(database(using), wids, state)
 
 
+def _workers(rows: QuerySet[Process]) -> QuerySet[Process]:
+    """Leave out servers, which a person stops where they run."""
+    return rows.exclude(kind=KINDS.SERVER)
+
+
 class ProcessAdmin(OperatorAdmin):
     """The processes that have said that they live."""
 
-    list_display = ("name", "state", "busy", "queue_names", "memory", "started_at", "beat_at")
-    list_filter = ("state",)
+    list_display = (
+        *("name", "kind", "state", "busy", "queue_names", "label_names", "memory"),
+        *("started_at", "beat_at"),
+    )
+    list_filter = ("kind", "state")
     fields = (
-        *("name", "wid", "state", "busy", "queue_names", "label_names", "memory", "version"),
-        *("started_at", "beat_at", "runs"),
+        *("name", "kind", "wid", "state", "busy", "connections", "queue_names", "label_names"),
+        *("memory", "version", "started_at", "beat_at", "runs"),
     )
     actions = (
         action(
@@ -60,7 +72,7 @@ class ProcessAdmin(OperatorAdmin):
                 untouched=LATER,
                 permission="steer",
                 ends=False,
-                changeable=lambda rows: rows.filter(state=STATES.RUNNING),
+                changeable=lambda rows: _workers(rows).filter(state=STATES.RUNNING),
             )
         ),
         action(
@@ -76,10 +88,18 @@ class ProcessAdmin(OperatorAdmin):
                 untouched=LATER,
                 permission="steer",
                 ends=False,
-                changeable=lambda rows: rows.exclude(state=STATES.TERMINATE),
+                changeable=lambda rows: _workers(rows).exclude(state=STATES.TERMINATE),
             )
         ),
     )
+
+    def prepare(self, entries: Sequence[Any]) -> None:
+        """Read how many jobs the workers on the wire hold."""
+        wids = [process.wid for process in entries if process.kind == KINDS.WIRE]
+        leases = Lease.objects.using(settings.get().database).filter(wid__in=wids)
+        held = dict(leases.values_list("wid").annotate(Count("id"))) if wids else {}
+        for process in entries:
+            vars(process)["held"] = held.get(process.wid, 0)
 
     @admin.display(description=_("process"))
     def name(self, process: Process) -> str:
@@ -88,7 +108,11 @@ class ProcessAdmin(OperatorAdmin):
 
     @admin.display(description=_("busy"))
     def busy(self, process: Process) -> str:
-        """How many jobs it runs, of how many it can."""
+        """How many jobs it runs, of how many it can; what a worker on the wire holds."""
+        if process.kind == KINDS.SERVER:
+            return "-"
+        if process.kind == KINDS.WIRE:
+            return str(localize(vars(process)["held"]))
         return f"{localize(len(running(process.running)))} / {localize(process.concurrency)}"
 
     @admin.display(description=_("queues"))

@@ -10,6 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from faktory_django.lifecycle import queues, stats
+from faktory_django.lifecycle.beat import ProcessInfo, register
 from faktory_django.lifecycle.reservation import release
 from faktory_django.models import DeadJob, Job, Process, Queue, Ready, RetryJob, ScheduledJob
 
@@ -249,3 +250,12 @@ def test_nothing_selected_does_nothing(operator: Client) -> None:
     act(operator, "scheduledjob", "kill", [])
 
     assert ScheduledJob.objects.count() == 1
+
+
+def test_a_server_of_the_wire_is_not_asked_to_stop(operator: Client) -> None:
+    register(connection, ProcessInfo("s", "box", 1, "1", 0, (), (), "server"))
+
+    for name in ("quiet", "stop"):
+        act(operator, "process", name, ["s"])
+
+    assert Process.objects.get().state == "running"

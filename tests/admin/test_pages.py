@@ -12,6 +12,8 @@ from django.db import connection, transaction
 
 from faktory_django.admin.contents import MAX_SHOWN
 from faktory_django.lifecycle import queues
+from faktory_django.lifecycle.beat import ProcessInfo, register
+from faktory_django.lifecycle.presence import WireWorker, arrive
 from faktory_django.lifecycle.reservation import release
 from faktory_django.models import Job, Process, RetryJob
 
@@ -58,9 +60,9 @@ def text_of(client: Client, url: str) -> str:
     return str(response.content.decode())
 
 
-def cells(client: Client, column: str, query: str = "") -> list[str]:
-    """Return the texts of a column of the list of jobs."""
-    page = text_of(client, list_url("job", query))
+def cells(client: Client, column: str, query: str = "", *, model: str = "job") -> list[str]:
+    """Return the texts of a column of a list."""
+    page = text_of(client, list_url(model, query))
     parts = page.split(f'class="field-{column}')[1:]
     return [Text(part.partition(">")[2].partition("</t")[0]).text for part in parts]
 
@@ -306,6 +308,19 @@ def test_a_process_shows_what_it_runs_with_links(operator: Client, worker: Worke
     assert "1 / 5" in listed
     assert "2.0\xa0MB" in listed
     assert f'href="{page_url("job", job.pk)}">{job.pk}</a>' in page
+
+
+def test_workers_and_servers_of_the_wire_are_shown_for_what_they_are(operator: Client) -> None:
+    for _ in range(2):
+        push_job("a")
+    arrive(connection, WireWorker("node-1", "box", 4712, ("node",)))
+    Worker(wid="node-1").claim(2, each=True)
+    register(connection, ProcessInfo("s", "box", 4713, "1", 0, (), ("127.0.0.1:7419",), "server"))
+
+    assert cells(operator, "kind", model="process") == ["worker on the wire", "wire server"]
+    assert cells(operator, "busy", model="process") == ["2", "-"]
+    assert cells(operator, "label_names", model="process") == ["node", "127.0.0.1:7419"]
+    assert "connections" in text_of(operator, page_url("process", "node-1")).lower()
 
 
 def test_a_counter_shows_its_histogram_in_words(
