@@ -110,9 +110,8 @@ def retry_count_of(failure: str) -> int:
 
 def rfc3339(unix_seconds: float) -> str:
     """Return an instant as the protocol writes it: UTC, without zeros at the end."""
-    moment = datetime.fromtimestamp(unix_seconds, UTC)
-    fraction = f".{moment.microsecond:06}".rstrip("0").rstrip(".")
-    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+    text = datetime.fromtimestamp(unix_seconds, UTC).isoformat()[:-6]
+    return f"{text.rstrip('0')}Z" if "." in text else f"{text}Z"
 
 
 def with_failure(body: str, failure: str | None, enqueued_at: str | None = None) -> str:

@@ -57,7 +57,9 @@ class Link:
         try:
             cursor = connection.cursor(binary=True)
             await cursor.execute(sql, params)
-            return await cursor.fetchall() if cursor.description else []
+            # not cursor.description, which makes an object for each column
+            has_rows = cursor.pgresult is not None and cursor.pgresult.nfields > 0
+            return await cursor.fetchall() if has_rows else []
         except psycopg.Error as wrong:
             if connection.closed or connection.broken:
                 self._lose(wrong)
