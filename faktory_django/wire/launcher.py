@@ -239,7 +239,7 @@ async def _serve(options: ServerOptions, sock: socket.socket, life_line: int) ->
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:
-    """Return uvloop's loop where it is installed: it takes a third less time for each command."""
+    """Return uvloop's loop where it is installed: it takes up to a fifth less CPU."""
     try:
         import uvloop  # noqa: PLC0415 - an extra
     except ImportError:
