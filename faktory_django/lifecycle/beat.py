@@ -37,6 +37,11 @@ AND array_position(ARRAY['running', 'quiet', 'terminate'], p.state)
     < array_position(ARRAY['running', 'quiet', 'terminate'], %(state)s)
 RETURNING p.wid
 """
+# To be told of pushes into these queues; the turn of a worker says the same by itself.
+WAIT: Final = """
+INSERT INTO faktory_django_waiter AS w (wid, queues) VALUES (%(wid)s, %(queues)b::text[])
+ON CONFLICT (wid) DO UPDATE SET queues = excluded.queues
+"""
 STOP_WAITING: Final = "DELETE FROM faktory_django_waiter WHERE wid = %(wid)s"
 LEAVE: Final = """
 WITH idle AS (

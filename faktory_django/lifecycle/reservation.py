@@ -38,6 +38,23 @@ levels AS (
 )
 """
 
+# What follows the choice of leases whose jobs all return.
+_ALL_BACK: Final = f"""
+    ORDER BY l.id
+    FOR UPDATE SKIP LOCKED
+), freed AS (
+    DELETE FROM faktory_django_lease l
+    WHERE l.id = ANY(ARRAY(SELECT id FROM held))
+), back AS MATERIALIZED (
+    SELECT j.id, j.queue, j.priority
+    FROM faktory_django_job j
+    WHERE j.id = ANY(ARRAY(SELECT unnest(ids) FROM held))
+    ORDER BY j.id
+), {RETURNED}
+SELECT count(*), (SELECT count(*) FROM woken)
+FROM readied
+"""
+
 # Taken out of the lease first: a second hand-back, or a reap, cannot make them ready twice.
 HAND_BACK: Final = f"""
 WITH held AS MATERIALIZED (
@@ -64,20 +81,7 @@ WITH held AS MATERIALIZED (
     SELECT l.id, l.ids
     FROM faktory_django_lease l
     WHERE l.wid = %(wid)s AND l.expires_at IS NULL
-    ORDER BY l.id
-    FOR UPDATE SKIP LOCKED
-), freed AS (
-    DELETE FROM faktory_django_lease l
-    WHERE l.id = ANY(ARRAY(SELECT id FROM held))
-), back AS MATERIALIZED (
-    SELECT j.id, j.queue, j.priority
-    FROM faktory_django_job j
-    WHERE j.id = ANY(ARRAY(SELECT unnest(ids) FROM held))
-    ORDER BY j.id
-), {RETURNED}
-SELECT count(*), (SELECT count(*) FROM woken)
-FROM readied
-"""
+{_ALL_BACK}"""
 
 EXTEND: Final = """
 UPDATE faktory_django_lease l
@@ -144,20 +148,7 @@ WITH held AS MATERIALIZED (
     FROM faktory_django_lease l
     WHERE l.id = ANY(%(leases)b::bigint[])
     OR (%(server)s::text IS NOT NULL AND l.id > %(after)s AND l.server = %(server)s)
-    ORDER BY l.id
-    FOR UPDATE SKIP LOCKED
-), freed AS (
-    DELETE FROM faktory_django_lease l
-    WHERE l.id = ANY(ARRAY(SELECT id FROM held))
-), back AS MATERIALIZED (
-    SELECT j.id, j.queue, j.priority
-    FROM faktory_django_job j
-    WHERE j.id = ANY(ARRAY(SELECT unnest(ids) FROM held))
-    ORDER BY j.id
-), {RETURNED}
-SELECT count(*), (SELECT count(*) FROM woken)
-FROM readied
-"""
+{_ALL_BACK}"""
 
 
 def return_claims(connection: BaseDatabaseWrapper, leases: Sequence[int]) -> int:

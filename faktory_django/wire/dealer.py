@@ -17,6 +17,7 @@ from django.db import Error as DjangoDatabaseError
 
 from faktory_django import payload, settings
 from faktory_django.lifecycle import reservation
+from faktory_django.lifecycle.beat import STOP_WAITING, WAIT
 from faktory_django.lifecycle.fetch import Consumer
 from faktory_django.lifecycle.turn import CLAIM_EACH
 from faktory_django.settings import check_queue_name
@@ -36,12 +37,6 @@ logger = logging.getLogger(__name__)
 
 FETCH_SECONDS: Final = 2.0
 MAX_CLAIM: Final = 500
-
-REGISTER: Final = """
-INSERT INTO faktory_django_waiter AS w (wid, queues) VALUES (%(wid)s, %(queues)b::text[])
-ON CONFLICT (wid) DO UPDATE SET queues = excluded.queues
-"""
-DEREGISTER: Final = "DELETE FROM faktory_django_waiter WHERE wid = %(wid)s"
 
 
 @dataclass(eq=False, slots=True)
@@ -138,7 +133,7 @@ class Dealer:
     async def deregister(self) -> None:
         """Nobody waits here: pushes need not tell us."""
         try:
-            await self._link.execute(DEREGISTER, {"wid": self._wid})
+            await self._link.execute(STOP_WAITING, {"wid": self._wid})
         except (DatabaseGone, psycopg.Error):
             return
         self._registered = frozenset()
@@ -220,7 +215,7 @@ class Dealer:
             return False
         wanted = frozenset(q for w in self.waiters.values() if not w.muted for q in w.queues)
         wanted |= frozenset(names)
-        await self._link.execute(REGISTER, {"wid": self._wid, "queues": sorted(wanted)})
+        await self._link.execute(WAIT, {"wid": self._wid, "queues": sorted(wanted)})
         self._registered = wanted
         return True
 
