@@ -119,7 +119,10 @@ def check_value(name: str, value: Any, *, name_shown: str) -> Any:
 def _checked(key: str, value: Any, option: Any) -> Any:
     default, low, high = option.default, option.metadata.get("low"), option.metadata.get("high")
     if isinstance(default, tuple):
-        return _checked_names(key, value)
+        names = _checked_names(key, value)
+        if option.name == "queues":
+            _check_queues(key, names)
+        return names
     if isinstance(default, bool) or isinstance(value, bool):
         right = isinstance(default, bool) and isinstance(value, bool)
     else:
@@ -139,6 +142,16 @@ def _checked_names(key: str, value: Any) -> tuple[str, ...]:
     if not listed or not all(isinstance(name, str) for name in value):
         raise InvalidOption(f"{key} must be a list of str, got {value!r}")
     return tuple(value)
+
+
+def _check_queues(key: str, specs: tuple[str, ...]) -> None:
+    """Refuse what the worker would refuse at its start: the weights are looked at there."""
+    names = [part.strip().partition("=")[0] for spec in specs for part in spec.split(",")]
+    if not names:
+        raise InvalidOption(f"{key} must name at least one queue, got {specs!r}")
+    for name in names:
+        if wrong := check_queue_name(name):
+            raise InvalidOption(f"{key}: {wrong}")
 
 
 def _forget(*, setting: str, **_kwargs: object) -> None:

@@ -172,3 +172,30 @@ def test_manage_py_check_looks_at_what_settings_name(
     override_faktory(**keys)
 
     assert [message.id for message in check_settings()] == found
+
+
+@pytest.mark.parametrize(
+    ("queues", "words"),
+    [
+        ([], "must name at least one queue, got ()"),
+        (["a b"], "a queue name is 1 to 100 characters of a-z, A-Z, 0-9, '.', '_' and '-'"),
+        (["a,,b"], "got ''"),
+        (["=3"], "got ''"),
+    ],
+)
+def test_queues_that_no_worker_could_serve_are_an_error_of_the_check(
+    override_faktory: Any, queues: list[str], words: str
+) -> None:
+    from faktory_django.checks import check_settings
+
+    override_faktory(QUEUES=queues)
+
+    (found,) = check_settings()
+    assert found.id == "faktory_django.E001"
+    assert words in found.msg
+
+
+def test_queues_may_have_weights(override_faktory: Any) -> None:
+    override_faktory(QUEUES=["critical=3,default", "bulk"])
+
+    assert settings.get().queues == ("critical=3,default", "bulk")

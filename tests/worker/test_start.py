@@ -36,7 +36,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
         (["--nonsense"], {}, 2, "error: unrecognized arguments: --nonsense"),
         (["--reload", "--queue", "a b"], {}, 2, "CommandError: a queue name is 1 to 100 charac"),
         (["--reload", "--burst"], {}, 2, "CommandError: --reload never ends, so it does not go"),
-        ([], {"TEST_FAKTORY": '{"QUEUES": []}'}, 2, "a worker needs the name of at least one q"),
+        ([], {"TEST_FAKTORY": '{"QUEUES": []}'}, 1, "FAKTORY['QUEUES'] must name at least one q"),
         (
             [],
             {"FAKTORY_WORKER_PROCESSES": "x"},
