@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -78,7 +79,7 @@ class Link:
                 await connection.close()
 
     async def _connected(self) -> psycopg.AsyncConnection[Any]:
-        if self._connection is not None and not self._connection.closed:
+        if self._connection is not None and not _is_cut(self._connection):
             return self._connection
         if time.monotonic() < self._next_try:
             raise DatabaseGone(NOT_THERE)
@@ -98,6 +99,20 @@ class Link:
             self.role,
             str(wrong).strip().partition("\n")[0],
         )
+
+
+def _is_cut(connection: psycopg.AsyncConnection[Any]) -> bool:
+    """Tell whether the server has hung up while nothing was asked: then nothing is in doubt."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    try:
+        while poll.poll(0):
+            connection.pgconn.consume_input()
+    except psycopg.OperationalError:
+        return True
+    return False
 
 
 async def _connect(alias: str, role: str) -> psycopg.AsyncConnection[Any]:

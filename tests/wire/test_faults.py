@@ -138,6 +138,23 @@ def test_no_acknowledged_push_is_lost_when_the_connections_to_the_database_break
     assert own.process.poll() is None
 
 
+def test_a_connection_that_was_cut_while_idle_costs_no_client_an_error(
+    strangers: list[int], own: Server
+) -> None:
+    cut = set(sessions_of_servers()) - set(strangers)
+    for pid in cut:
+        sql("SELECT pg_terminate_backend(%s, 5000)", pid)
+
+    with own.connect() as wire:
+        wire.greet()
+        for n in range(4):
+            wire.push(f"after-all-{n}", queue="other")
+        assert wire.fetch("other")["jid"] == "after-all-0"
+        assert wire.call('ACK {"jid":"after-all-0"}').raw == b"+OK\r\n"
+
+    assert len(cut) >= 4
+
+
 def test_a_fetch_whose_client_has_gone_gives_its_job_to_the_next(server: Server) -> None:
     for n in range(20):
         with server.connect() as gone, server.connect() as wire:
