@@ -36,6 +36,9 @@ def start(options: ServerOptions) -> int:
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop_before_the_start)
+    for number in (signal.SIGHUP, signal.SIGTTIN):
+        # would end or stop the process; what HUP asks for is about to be done anyway
+        signal.signal(number, signal.SIG_IGN)
     # on_dead hooks and backoffs of jobs that fail on the wire
     apps.get_app_config("faktory_django").discover_jobs()  # type: ignore[attr-defined]
     database(options.database)
