@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# A client may send so much ahead of its answers before it is not read any more.
+# What a client may send ahead of its answers; then it is not read.
 READ_AHEAD: Final = 65_536
 # So many lines that are answered on the spot, then it is the others' turn.
 LINES_AT_ONCE: Final = 50
@@ -43,6 +43,7 @@ class Client(asyncio.Protocol):
         self._reading = True
         self._processing = False
         self._gives_way = False
+        self._says_no_more = False
         self._held = 0
 
     # what asyncio calls
@@ -67,6 +68,13 @@ class Client(asyncio.Protocol):
         if not self.busy and not self._processing and not self._gives_way:
             self.process()
         self._throttle()
+
+    def eof_received(self) -> bool:
+        """What the client has asked for is answered first; it may be gone, so it gets no job."""
+        self._says_no_more = True
+        if self.is_gone() or self._transport.get_extra_info("sslcontext") is not None:
+            return False  # TLS knows no half of a connection
+        return self._gives_way or (self.busy and not isinstance(self.command, requests.Fetch))
 
     def pause_writing(self) -> None:
         """The client does not read its answers: do nothing more for it."""
@@ -116,6 +124,11 @@ class Client(asyncio.Protocol):
             self.line_since = None
         elif self.line_since is None:
             self.line_since = time.monotonic()
+        self._end_when_all_is_answered()
+
+    def _end_when_all_is_answered(self) -> None:
+        if self._says_no_more and not (self.busy or self._gives_way or self.blocked_since):
+            self.close()
 
     def _go_on(self) -> None:
         self._gives_way = False
@@ -147,7 +160,7 @@ class Client(asyncio.Protocol):
         self.command = None
         self.write(data)
         if not self._processing:
-            if len(self.lines):
+            if len(self.lines) or self._says_no_more:
                 self.process()
             self._throttle()
 
@@ -189,6 +202,9 @@ class Client(asyncio.Protocol):
         except Exception:
             logger.exception("a command of %s broke the parser", self.address)
             self.write(frames.error(requests.INTERNAL))
+            return
+        if self._says_no_more and isinstance(request, requests.Fetch):
+            self.close()
             return
         self.turn += 1
         self.busy = True
