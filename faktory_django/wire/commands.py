@@ -164,7 +164,8 @@ class Commands:
                 await self._store(link, jobs[middle:], refused)
                 return
             ((item, job),) = jobs
-            logger.warning("a push of a %s was refused: %s", job.jobtype, wrong)
+            jobtype = frames.echo(job.jobtype.encode())
+            logger.warning("a push of a %s was refused: %s", jobtype, _words(wrong))
             refused.setdefault(id(item), {})[job.jid] = _words(wrong)
 
     # fetch, ack, fail, beat
