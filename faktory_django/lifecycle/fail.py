@@ -61,7 +61,9 @@ WITH given AS MATERIALIZED (
     -- these go with their job: two who hold KEY SHARE and then delete would deadlock
     SELECT l.id, l.ids
     FROM faktory_django_lease l
-    WHERE l.id = ANY(%(leases)b::bigint[]) AND l.expires_at IS NOT NULL
+    WHERE l.id = ANY(%(leases)b::bigint[])
+    -- so said, the index of expiries does not offer itself, with its dead entries
+    AND coalesce(l.expires_at, 'infinity') < 'infinity'
     ORDER BY l.id
     FOR UPDATE
 ), held AS MATERIALIZED (
