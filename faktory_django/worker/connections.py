@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.backends.signals import connection_created
 from psycopg.pq import TransactionStatus
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+# A slot that has had no job for this long closes what CONN_MAX_AGE does not keep open.
+IDLE_SECONDS: Final = 1.0
 _RESET: Final = "SET SESSION AUTHORIZATION DEFAULT; RESET ALL; SELECT pg_advisory_unlock_all()"
 
 
@@ -35,6 +37,8 @@ _open = _Open()
 
 def _note_open(connection: BaseDatabaseWrapper, **_: Any) -> None:
     _open.used[connection] = True
+    if connection.settings_dict["CONN_MAX_AGE"] == 0:
+        connection.close_at = None  # close_idle() closes it: a new one costs more than most jobs
     if _note_use not in connection.execute_wrappers:
         connection.execute_wrappers.append(_note_use)
 
@@ -60,11 +64,25 @@ def watch_connections() -> None:
     connection_created.connect(_note_open, dispatch_uid="faktory_django.worker")
 
 
+def has_open() -> bool:
+    """Return whether jobs have left connections open in this thread."""
+    return bool(_open.used)
+
+
+def close_idle() -> None:
+    """Close this thread's connections for which CONN_MAX_AGE is 0: no job has come for a while."""
+    for connection in list(_open.used):
+        if connection.settings_dict["CONN_MAX_AGE"] == 0:
+            with suppress(psycopg.Error, DatabaseError):
+                connection.close()
+            del _open.used[connection]
+
+
 def tidy() -> None:
     """After a job: leave this thread's connections as the job found them.
 
-    What is broken, in a transaction or not in autocommit is dropped; what CONN_MAX_AGE keeps
-    open and the job has used gets its session settings back. Costs nothing when none is open.
+    What is broken, in a transaction or not in autocommit is dropped; what stays open and was
+    used by the job gets its session settings back. Costs nothing when none is open.
     """
     for connection, used in list(_open.used.items()):
         connection.queries_log.clear()

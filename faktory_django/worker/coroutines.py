@@ -1,7 +1,9 @@
 """Async jobs: one event loop in a thread of its own, a bounded number of slots on it.
 
-Each slot is a task with a ThreadSensitiveContext of its own, so that the ORM calls of different
-jobs do not queue behind one thread; a job runs as a task of its own inside.
+A job is a task of its own. Its slot has a thread of its own for what the job awaits by
+sync_to_async, such as the ORM: calls of different jobs neither queue behind each other nor share
+a connection. The slot that came free last is the first to be used, so that few threads and
+connections serve few jobs.
 """
 
 from __future__ import annotations
@@ -12,19 +14,21 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 
 from faktory_django.errors import JobTimeout
 
-from .connections import tidy
+from .connections import IDLE_SECONDS, close_idle, tidy
 from .runner import arun, conclude
 from .threads import STUCK_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
 
     from .board import Board
     from .runner import Outcome, Prepared
@@ -34,12 +38,27 @@ Item = tuple["Prepared", float]
 
 
 @dataclass(slots=True)
+class _Slot:
+    """A place for one job; runs counts those that it has had."""
+
+    number: int
+    context: ThreadSensitiveContext = field(default_factory=ThreadSensitiveContext)
+    runs: int = 0
+
+    def executor(self) -> Executor | None:
+        """Return the thread of its jobs' sync calls; None when no job has made any."""
+        return SyncToAsync.context_to_thread_executor.get(self.context)
+
+
+@dataclass(slots=True)
 class _Run:
     """A run under way; the loop and the watch may both want to say how it ended."""
 
     prepared: Prepared
     waited: float
     started: float
+    task: asyncio.Task[BaseException | None]
+    late: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def claim(self) -> bool:
@@ -55,14 +74,11 @@ class Coroutines:
     ) -> None:
         self.slots = slots
         self._board = board
-        self._first_slot = first_slot
         self._done = done
         self.loop = asyncio.new_event_loop()
-        # Jobs lie where every thread can take them back; a ticket says that one may be there.
+        self._free = [_Slot(first_slot + n) for n in reversed(range(slots))]
+        # Jobs lie where every thread can take them back.
         self._waiting: deque[Item] = deque()
-        self._tickets: asyncio.Queue[None] = asyncio.Queue()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._idle = 0
         self._runs: dict[int, _Run] = {}
         self.stuck = False
         self._thread = threading.Thread(target=self._main, name="coroutines", daemon=True)
@@ -74,7 +90,7 @@ class Coroutines:
     def submit(self, items: Sequence[Item]) -> None:
         """Run these jobs; to be called from any thread, once for a batch."""
         self._waiting.extend(items)
-        self.loop.call_soon_threadsafe(self._accept, len(items))
+        self.loop.call_soon_threadsafe(self._start_waiting)
 
     def waiting(self) -> int:
         """Return how many jobs have not started."""
@@ -89,67 +105,74 @@ class Coroutines:
         return taken
 
     def watch(self, now: float) -> list[Outcome]:
-        """Return the outcomes of runs that go on beyond their time; what they say later is dropped.
+        """Cancel runs that are over their time; return the outcomes of those that go on.
 
-        A job may ignore its cancellation, or block the loop so that there is none.
+        A job may ignore its cancellation, or block the loop so that there is none; what it says
+        later is dropped.
         """
         given_up = []
         for run in list(self._runs.values()):
-            late = run.started + run.prepared.limit_seconds + STUCK_AFTER_SECONDS
-            if now >= late and run.claim():
+            over = now - run.started - run.prepared.limit_seconds
+            if over >= 0 and not run.late:
+                run.late = True
+                self.loop.call_soon_threadsafe(run.task.cancel)
+            if over >= STUCK_AFTER_SECONDS and run.claim():
                 self.stuck = True
                 logger.error("job %s does not end; the process is replaced", run.prepared.jobtype)
                 ran = now - run.started
                 given_up.append(conclude(run.prepared, run.waited, ran, JobTimeout()))
         return given_up
 
+    # on the loop
+
     def _main(self) -> None:
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
 
-    def _accept(self, items: int) -> None:
-        for _ in range(items):
-            self._tickets.put_nowait(None)
-        while len(self._tasks) < self.slots and self._idle < self._tickets.qsize():
-            number = self._first_slot + len(self._tasks)
-            self._tasks.append(self.loop.create_task(self._slot(number)))
-            self._idle += 1
+    def _start_waiting(self) -> None:
+        while self._free:
+            try:
+                prepared, waited_at = self._waiting.popleft()
+            except IndexError:  # that was all, or it was taken back
+                return
+            self._start(self._free.pop(), prepared, waited_at)
 
-    async def _slot(self, number: int) -> None:
-        async with ThreadSensitiveContext() as context:
-            while True:
-                await self._tickets.get()
-                try:
-                    prepared, waited_at = self._waiting.popleft()
-                except IndexError:  # it was taken back
-                    continue
-                self._idle -= 1
-                outcome = await self._run(number, prepared, waited_at + time.monotonic())
-                if context in SyncToAsync.context_to_thread_executor:
-                    await sync_to_async(tidy)()
-                self._idle += 1
-                if outcome is not None:
-                    self._done(outcome)
-
-    async def _run(self, number: int, prepared: Prepared, waited: float) -> Outcome | None:
+    def _start(self, slot: _Slot, prepared: Prepared, waited_at: float) -> None:
+        # In a context of its own: language and time zone that the job activates end with it.
+        context = copy_context()
+        context.run(SyncToAsync.thread_sensitive_context.set, slot.context)
         started = time.monotonic()
-        run = self._runs[number] = _Run(prepared, waited, started)
-        self._board.enter(number, prepared.claimed.id, started, started + prepared.limit_seconds)
-        raised: BaseException | None = None
-        timeout = asyncio.timeout(prepared.limit_seconds)
-        try:
-            async with timeout:
-                raised = await asyncio.create_task(_contained(prepared))
-        except BaseException as error:  # noqa: BLE001 - the application's function raised it
-            raised = error
-        finally:
-            self._board.leave(number)
-        del self._runs[number]
-        if not run.claim():
-            return None
-        if timeout.expired():
-            raised = JobTimeout()
-        return conclude(prepared, waited, time.monotonic() - started, raised)
+        slot.runs += 1
+        task = self.loop.create_task(_contained(prepared), context=context)
+        run = self._runs[slot.number] = _Run(prepared, waited_at + started, started, task)
+        limit = started + prepared.limit_seconds
+        self._board.enter(slot.number, prepared.claimed.id, started, limit)
+        task.add_done_callback(lambda _: self._ended(slot, run))
+
+    def _ended(self, slot: _Slot, run: _Run) -> None:
+        self._board.leave(slot.number)
+        del self._runs[slot.number]
+        if (executor := slot.executor()) is not None:
+            # its next job's calls come after this one: there is one thread
+            executor.submit(tidy)
+            self.loop.call_later(IDLE_SECONDS, self._idle, slot, slot.runs)
+        self._free.append(slot)
+        self._start_waiting()
+        if run.claim():
+            ran = time.monotonic() - run.started
+            self._done(conclude(run.prepared, run.waited, ran, _raised(run)))
+
+    def _idle(self, slot: _Slot, runs: int) -> None:
+        if slot.runs == runs and (executor := slot.executor()) is not None:
+            executor.submit(close_idle)
+
+
+def _raised(run: _Run) -> BaseException | None:
+    if run.late:
+        return JobTimeout()
+    if run.task.cancelled():  # before its first step
+        return asyncio.CancelledError()
+    return run.task.result()
 
 
 async def _contained(prepared: Prepared) -> BaseException | None:

@@ -7,11 +7,12 @@ import logging
 import threading
 import time
 from contextvars import copy_context
+from queue import Empty
 from typing import TYPE_CHECKING, Final
 
 from faktory_django.errors import JobTimeout
 
-from .connections import tidy
+from .connections import IDLE_SECONDS, close_idle, has_open, tidy
 from .runner import Outcome, conclude, run
 
 if TYPE_CHECKING:
@@ -87,7 +88,14 @@ def work(
     was claimed less the monotonic clock then, or a callable to call.
     """
     slot.thread_id = threading.get_ident()
-    while (item := inbox.get()) is not None:
+    while True:
+        try:
+            item = inbox.get(timeout=IDLE_SECONDS if has_open() else None)
+        except Empty:
+            close_idle()
+            continue
+        if item is None:
+            return
         if callable(item):
             _call(item)
             continue
