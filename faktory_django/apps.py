@@ -27,7 +27,7 @@ class FaktoryDjangoConfig(AppConfig):
         post_migrate.connect(_install_after_migrate, sender=self)
 
     def install(self, connection: BaseDatabaseWrapper) -> None:
-        """Make functions, storage options and the hash index in this database."""
+        """Make functions and storage options in this database."""
         from faktory_django.lifecycle.install import install  # noqa: PLC0415 - needs models
 
         install(connection)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import secrets
+import math
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
+import msgspec
 from asgiref.sync import async_to_sync, sync_to_async
 
-from faktory_django import registry, settings, signals
+from faktory_django import payload, registry, settings, signals
 from faktory_django.errors import (
     InvalidArguments,
     InvalidOption,
@@ -20,7 +20,7 @@ from faktory_django.errors import (
 
 from . import options as checks
 from .middleware import push_chain
-from .requests import PushRequest, checked, encoded
+from .requests import PushRequest, checked, encoded, encoded_alike
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,8 +31,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class JobHandle:
+class JobHandle(msgspec.Struct, frozen=True):
     """A job that was pushed; false, without a jid, when a middleware stopped the push."""
 
     jid: str
@@ -60,6 +59,7 @@ class Job(Generic[P, R]):
         self._function = function
         self._options = options
         self._signature = inspect.signature(definition.function)
+        self._positions = _positions(self._signature)
         update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -114,8 +114,16 @@ class Job(Generic[P, R]):
             "at": None if at is None else checks.instant(at),
             "delay_seconds": None if delay is None else checks.delay_seconds(delay),
         }
-        requests = [self._request(_listed(args), {}, when) for args in args_list]
-        return self._push([request for request in requests if request is not None])
+        rows = [_listed(args) for args in args_list]
+        size = settings.get().max_bulk_rows
+        if len(rows) <= size:
+            return self._announced(self._push_rows(rows, when))
+        from faktory_django.lifecycle.push import together  # noqa: PLC0415 - as in _push_like()
+
+        with together(using=self._options.get("using")):
+            pages = [rows[start : start + size] for start in range(0, len(rows), size)]
+            pushed = [one for page in pages for one in self._push_rows(page, when)]
+        return self._announced(pushed)
 
     async def aperform_async(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
         """perform_async for async code, in the transaction of the surrounding sync_to_async."""
@@ -150,14 +158,14 @@ class Job(Generic[P, R]):
         delay_seconds: float | None = None,
     ) -> JobHandle:
         request = self._request(args, kwargs, {"at": at, "delay_seconds": delay_seconds})
-        return self._push([request])[0] if request is not None else JobHandle("")
+        return self._push(request) if request is not None else JobHandle("")
 
     def _request(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], when: Mapping[str, Any]
     ) -> PushRequest | None:
-        self._signature.bind(*args, **kwargs)
+        self._check_fit(args, kwargs)
         request: PushRequest | None = PushRequest(
-            jid=secrets.token_hex(12),
+            jid=payload.new_jid(),
             jobtype=self.definition.jobtype,
             args=args,
             kwargs=kwargs,
@@ -168,20 +176,77 @@ class Job(Generic[P, R]):
         if (middleware := push_chain()) is not None:
             request = checked(middleware(request))
             if request is not None and request.jobtype == self.definition.jobtype:
-                self._signature.bind(*request.args, **request.kwargs)
+                self._check_fit(request.args, request.kwargs)
         return request
 
-    def _push(self, requests: Sequence[PushRequest]) -> list[JobHandle]:
-        # A decorator may run before the app registry is ready; a push cannot.
-        from faktory_django.lifecycle.push import push  # noqa: PLC0415
+    def _check_fit(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        least, most = self._positions
+        if kwargs or not least <= len(args) <= most:
+            self._signature.bind(*args, **kwargs)  # slower, and says what does not fit
 
-        using = self._options.get("using")
-        push(encoded(requests), using=using)
+    def _push(self, request: PushRequest) -> JobHandle:
+        pushed = None
+        if request.at is None and request.delay_seconds is None:
+            pushed = self._push_like(request, [request.jid], [request.args])
+        [handle] = self._announced(pushed or self._push_each([request]))
+        return handle
+
+    def _push_rows(
+        self, rows: Sequence[Sequence[Any]], when: Mapping[str, Any]
+    ) -> list[tuple[str, str]]:
+        """Push in one statement; return jids and queues."""
+        if rows and push_chain() is None and not any(when.values()):
+            for args in rows:
+                self._check_fit(args, {})
+            custom = dict(self._options.get("custom") or {})
+            jids = payload.new_jids(len(rows))
+            like = PushRequest(jids[0], self.jobtype, (), {}, self._options, custom)
+            if (pushed := self._push_like(like, jids, rows)) is not None:
+                return pushed
+        requests = [self._request(args, {}, when) for args in rows]
+        return self._push_each([request for request in requests if request is not None])
+
+    def _push_like(
+        self, request: PushRequest, jids: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> list[tuple[str, str]] | None:
+        """Push jobs that differ in jid and args only; None when they differ in more."""
+        # A decorator may run before the app registry is ready; a push cannot.
+        from faktory_django.lifecycle.push import push_alike  # noqa: PLC0415
+
+        if (found := encoded_alike(request, rows)) is None:
+            return None
+        form, texts = found
+        push_alike(form, jids, texts, using=self._options.get("using"))
+        return [(jid, form.queue) for jid in jids]
+
+    def _push_each(self, requests: Sequence[PushRequest]) -> list[tuple[str, str]]:
+        from faktory_django.lifecycle.push import push  # noqa: PLC0415 - as in _push_like()
+
+        push(encoded(requests), using=self._options.get("using"))
+        default = settings.get().default_queue
+        return [(request.jid, request.options.get("queue") or default) for request in requests]
+
+    def _announced(self, pushed: Sequence[tuple[str, str]]) -> list[JobHandle]:
         if signals.pushed.has_listeners(self.jobtype):
-            for request in requests:
-                queue = request.options.get("queue") or settings.get().default_queue
-                signals.pushed.send_robust(self.jobtype, jid=request.jid, queue=queue)
-        return [JobHandle(request.jid) for request in requests]
+            for jid, queue in pushed:
+                signals.pushed.send_robust(self.jobtype, jid=jid, queue=queue)
+        return [JobHandle(jid) for jid, _ in pushed]
+
+
+def _positions(signature: inspect.Signature) -> tuple[float, float]:
+    """Return how many arguments by position alone fit for certain: from the least to the most."""
+    kinds = inspect.Parameter
+    least, most = 0.0, 0.0
+    for parameter in signature.parameters.values():
+        required = parameter.default is kinds.empty
+        if parameter.kind in {kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD}:
+            most += 1
+            least += required
+        elif parameter.kind is kinds.VAR_POSITIONAL:
+            most = math.inf
+        elif parameter.kind is kinds.KEYWORD_ONLY and required:
+            least = math.inf
+    return least, most
 
 
 def _listed(args: Any) -> Sequence[Any]:

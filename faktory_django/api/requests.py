@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from faktory_django import arguments, payload, settings
 from faktory_django.errors import InvalidPayload, PayloadTooLarge
@@ -13,15 +14,14 @@ from faktory_django.errors import InvalidPayload, PayloadTooLarge
 from . import options as checks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from faktory_django.lifecycle.push import Push
+    from faktory_django.lifecycle.push import Form, Push
 
 JID: Final = re.compile(r"[a-zA-Z0-9._-]{8,255}", re.ASCII)
 
 
-@dataclass(slots=True)
-class PushRequest:
+class PushRequest(msgspec.Struct):
     """A push on its way through the middleware, which may change it or return None to stop it."""
 
     jid: str
@@ -65,57 +65,73 @@ def encoded(requests: Sequence[PushRequest]) -> list[Push]:
 
     ours = settings.get()
     limit = ours.max_payload_bytes
-    templates: dict[Any, tuple[str, str, str]] = {}
+    depth = ours.max_argument_depth
+    forms: dict[Any, Form] = {}
     rows = []
     for request in requests:
-        args, kinds = arguments.encode(
-            request.args, request.kwargs, max_depth=ours.max_argument_depth
-        )
+        args, kinds = arguments.encode(request.args, request.kwargs, max_depth=depth)
         custom = _custom(request, kinds)
-        at = _rfc3339(request.at) if request.at else None
         # jobs of one bulk push mostly share their options, the object itself
-        same = (request.jobtype, id(request.options), at)
+        same = (request.jobtype, id(request.options), request.at)
         key = repr((*same, custom)) if custom else same
-        if (parts := templates.get(key)) is None:
-            parts = templates[key] = _template(request, custom, at, ours)
-        head, middle, tail = parts
-        body = f"{head}{request.jid}{middle}{args}{tail}"
+        if (form := forms.get(key)) is None:
+            form = forms[key] = _form(request, custom, ours)
+        jid, jobtype = request.jid, request.jobtype
+        body = f"{form.head}{jid}{form.middle}{args}{form.tail}"
         if 4 * len(body) > limit and (size := len(body.encode())) > limit:
-            raise PayloadTooLarge(
-                f"job {request.jobtype} is {size} bytes, MAX_PAYLOAD_BYTES is {limit}"
-            )
-        options = request.options
-        rows.append(
-            Push(
-                queue=options.get("queue") or ours.default_queue,
-                jid=request.jid,
-                jobtype=request.jobtype,
-                body=body,
-                priority=options.get("priority", 0),
-                reserve_for=options.get("reserve_for") or ours.default_reserve_for,
-                at=request.at,
-                delay_seconds=request.delay_seconds,
-            )
-        )
+            raise _too_large(jobtype, size)
+        times = request.at, request.delay_seconds
+        rows.append(Push(form.queue, jid, jobtype, body, form.priority, form.reserve_for, *times))
     return rows
 
 
-def _template(
-    request: PushRequest, custom: Mapping[str, Any], at: str | None, ours: settings.FaktorySettings
-) -> tuple[str, str, str]:
+def encoded_alike(
+    request: PushRequest, args_list: Iterable[Sequence[Any]]
+) -> tuple[Form, list[str]] | None:
+    """Return what jobs like this one share, and the text of each one's args.
+
+    None for several of which one has an argument of a kind that JSON does not know, so that
+    their bodies differ more. Raises as encoded() does.
+    """
+    ours = settings.get()
+    depth = ours.max_argument_depth
+    found = [arguments.encode(args, request.kwargs, max_depth=depth) for args in args_list]
+    if len(found) > 1 and any(kinds for _, kinds in found):
+        return None
+    texts = [text for text, _ in found]
+    form = _form(request, _custom(request, found[0][1] if found else {}), ours)
+    rest = len(f"{form.head}{request.jid}{form.middle}{form.tail}".encode())  # jids are as long
+    limit = ours.max_payload_bytes - rest
+    for text in texts:
+        if 4 * len(text) > limit and (size := len(text.encode())) > limit:
+            raise _too_large(request.jobtype, size + rest)
+    return form, texts
+
+
+def _too_large(jobtype: str, size: int) -> PayloadTooLarge:
+    limit = settings.get().max_payload_bytes
+    return PayloadTooLarge(f"job {jobtype} is {size} bytes, MAX_PAYLOAD_BYTES is {limit}")
+
+
+def _form(request: PushRequest, custom: Mapping[str, Any], ours: settings.FaktorySettings) -> Form:
+    from faktory_django.lifecycle.push import Form  # noqa: PLC0415 - needs the app registry
+
     options = request.options
-    reserve_for = options.get("reserve_for")
-    if reserve_for is None and ours.default_reserve_for != payload.RESERVE_FOR:
-        reserve_for = ours.default_reserve_for
-    return payload.template(
+    queue = options.get("queue") or ours.default_queue
+    told = reserve_for = options.get("reserve_for") or ours.default_reserve_for
+    if "reserve_for" not in options and reserve_for == payload.RESERVE_FOR:
+        told = None  # every worker knows the protocol's own default
+    parts = payload.template(
         request.jobtype,
-        queue=options.get("queue") or ours.default_queue,
+        queue=queue,
         retry=options.get("retry", ours.default_retry),
         custom=custom,
-        at=at,
-        reserve_for=reserve_for,
+        at=_rfc3339(request.at) if request.at else None,
+        reserve_for=told,
         backtrace=options.get("backtrace", 0),
     )
+    priority = options.get("priority", 0)
+    return Form(queue, request.jobtype, priority, reserve_for, *parts)
 
 
 def _custom(request: PushRequest, kinds: Mapping[str, str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Parameters travel in binary: a list costs a tenth of what client-side binding do
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -15,7 +16,7 @@ from faktory_django import settings
 from faktory_django.errors import DatabaseNotReady, InvalidOption
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -38,6 +39,20 @@ def database(using: str | None) -> BaseDatabaseWrapper:
     return connection
 
 
+@contextmanager
+def pipeline(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Send statements without waiting for each other's results, where that is possible.
+
+    Errors come at the end at the latest, as django.db errors.
+    """
+    if settings.get().transaction_pooler or not psycopg.Pipeline.is_supported():
+        yield
+        return
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
+
+
 def execute(
     connection: BaseDatabaseWrapper, sql: str, params: Mapping[str, Any] | Sequence[Any] = ()
 ) -> list[tuple[Any, ...]]:
@@ -50,4 +65,5 @@ def execute(
     cursor.format = psycopg.pq.Format.BINARY
     with connection._prepare_cursor(cursor) as wrapped:  # type: ignore[attr-defined]
         wrapped.execute(sql, params)
-        return cursor.fetchall() if cursor.description else []
+        # not cursor.description: that makes an object for each column
+        return cursor.fetchall() if cursor.pgresult and cursor.pgresult.nfields else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from faktory_django import payload, registry
@@ -50,7 +49,7 @@ def push_on_dead(connection: BaseDatabaseWrapper, died: Iterable[Died]) -> None:
         if definition is not None and definition.on_dead is not None:
             whole = payload.with_failure(job.body, job.failure)
             args = f"[{json.dumps(job.jobtype, ensure_ascii=False)},{whole}]"
-            jid = secrets.token_hex(12)
+            jid = payload.new_jid()
             body = payload.canonical(registry.ON_DEAD, jid, args, queue=job.queue, retry=25)
             pushes.append(Push(job.queue, jid, registry.ON_DEAD, body))
     push(pushes, using=connection.alias)

@@ -1,4 +1,4 @@
-"""What migrations cannot hold: functions, storage options, the hash index. Idempotent.
+"""What migrations cannot hold: functions and storage options. Idempotent.
 
 The migration and post_migrate call it, so a database made without migrations has it too.
 """
@@ -14,7 +14,7 @@ from faktory_django.notify import WAKE_FUNCTION
 
 from .by_jid import ACK_FUNCTION
 from .connection import execute
-from .push import PUSH_FUNCTION, SCHEDULE_FUNCTION
+from .push import PUSH_ALIKE_FUNCTION, PUSH_FUNCTION, SCHEDULE_FUNCTION
 from .stats import ADD_FUNCTION
 from .turn import TURN_FUNCTION
 
@@ -43,15 +43,12 @@ STORAGE: Final = {
 FUNCTIONS: Final = (
     WAKE_FUNCTION,
     PUSH_FUNCTION,
+    PUSH_ALIKE_FUNCTION,
     SCHEDULE_FUNCTION,
     TURN_FUNCTION,
     ACK_FUNCTION,
     ADD_FUNCTION,
 )
-# The cheapest way from a jid to a waiting job; only pages need it.
-JID_INDEX: Final = """
-CREATE INDEX IF NOT EXISTS faktory_job_jid ON faktory_django_job USING hash (jid)
-"""
 OPTIONS_OF: Final = """
 SELECT coalesce(array_to_string(reloptions, ', '), '')
 FROM pg_class
@@ -60,22 +57,21 @@ WHERE oid = to_regclass(%s)
 APPLIED: Final = "SELECT name FROM django_migrations WHERE app = 'faktory_django' ORDER BY name"
 MISSING: Final = """
 SELECT name
-FROM unnest(ARRAY['faktory_django_push_v1', 'faktory_django_schedule_v1',
-    'faktory_django_turn_v1', 'faktory_django_wake_v1', 'faktory_django_add_v1',
-    'faktory_django_ack_v1']) AS name
+FROM unnest(ARRAY['faktory_django_push_v1', 'faktory_django_push_alike_v1',
+    'faktory_django_schedule_v1', 'faktory_django_turn_v1', 'faktory_django_wake_v1',
+    'faktory_django_add_v1', 'faktory_django_ack_v1']) AS name
 WHERE to_regproc(name) IS NULL
 """
 
 
 def install(connection: BaseDatabaseWrapper) -> None:
-    """Make functions, storage options and the hash index, in the current schema."""
+    """Make functions and storage options, in the current schema."""
     for sql in FUNCTIONS:
         execute(connection, sql)
     for table, options in STORAGE.items():
         present = execute(connection, OPTIONS_OF, [table])
         if present and present[0][0].replace("=", " = ") != options:
             execute(connection, f"ALTER TABLE {table} SET ({options})")
-    execute(connection, JID_INDEX)
 
 
 def check_database(connection: BaseDatabaseWrapper) -> None:

@@ -113,6 +113,7 @@ class Migration(migrations.Migration):
                     ),
                     ("view_job_args", "Can see the arguments of jobs"),
                 ],
+                "indexes": [models.Index(fields=["jid"], name="faktory_job_jid")],
             },
         ),
         migrations.CreateModel(

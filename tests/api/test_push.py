@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
+import time
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import connections, transaction
+from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
 from faktory_django import (
@@ -21,6 +23,7 @@ from faktory_django import (
     JobHandle,
     PayloadTooLarge,
     job,
+    payload,
     signals,
 )
 from faktory_django.errors import DatabaseNotReady
@@ -101,12 +104,76 @@ def test_a_bulk_push_stores_all_in_order_a_statement_for_each_thousand(
 ) -> None:
     override_faktory(MAX_BULK_ROWS=10)
 
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(3 + 2):  # inside a savepoint
         handles = noop.perform_bulk([[n] for n in range(25)])
 
     rows = Stored.objects.order_by("id")
     assert [row.jid for row in rows] == [handle.jid for handle in handles]
     assert [json.loads(row.body)["args"] for row in rows] == [[n] for n in range(25)]
+
+
+@job(priority=7, custom={"tenant": 3})
+def shelve(*things: Any) -> None:
+    """Nothing to do."""
+
+
+def test_a_bulk_push_with_kinds_that_json_does_not_know_is_the_same_as_single_ones(
+    override_faktory: Any,
+) -> None:
+    override_faktory(MAX_BULK_ROWS=2)
+    many: list[list[Any]] = [[1], ["two"], [date(2026, 1, 2)], [4.5], [None], [[True, {"a": 1}]]]
+
+    shelve.perform_bulk(many)
+    for args in many:
+        shelve.perform_async(*args)
+
+    bodies = [json.loads(row.body) for row in Stored.objects.order_by("id")]
+    for body in bodies:
+        del body["jid"], body["created_at"]
+    assert bodies[: len(many)] == bodies[len(many) :]
+    assert bodies[0] == {
+        "retry": 25,
+        "custom": {"tenant": 3, "priority": 7},
+        "queue": "default",
+        "jobtype": shelve.jobtype,
+        "args": [1],
+    }
+    assert {row.priority for row in Stored.objects.all()} == {7}
+
+
+def test_a_bulk_push_that_is_refused_late_leaves_the_transaction_as_it_was(
+    override_faktory: Any,
+) -> None:
+    override_faktory(MAX_BULK_ROWS=10)
+    with transaction.atomic():
+        noop.perform_async("before")
+        with pytest.raises(InvalidArguments, match="at /0 is a object"):
+            noop.perform_bulk([[n] for n in range(25)] + [[object()]])
+        noop.perform_async("after")
+
+    rows = Stored.objects.order_by("id")
+    assert [json.loads(row.body)["args"] for row in rows] == [["before"], ["after"]]
+
+
+def test_a_bulk_push_that_the_database_refuses_late_stores_nothing(override_faktory: Any) -> None:
+    override_faktory(MAX_BULK_ROWS=10)
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            "ALTER TABLE faktory_django_job ADD CONSTRAINT no_19 CHECK (body NOT LIKE '%%[19]%%')"
+        )
+
+    with pytest.raises(IntegrityError, match="no_19"):
+        noop.perform_bulk([[n] for n in range(35)])
+
+    assert nothing_is_stored()
+
+
+def test_new_jids_are_of_one_shape_and_in_the_order_of_their_seconds() -> None:
+    jids = payload.new_jids(1_000)
+
+    assert len(set(jids)) == 1_000
+    assert all(re.fullmatch("[0-9a-f]{24}", jid) for jid in jids)
+    assert abs(int(jids[0][:8], 16) - time.time()) <= 5
 
 
 def test_a_bulk_push_may_be_scheduled_and_may_be_empty() -> None:

@@ -50,7 +50,7 @@ def functions(schema: str = "public") -> set[str]:
 def test_a_migrated_database_serves() -> None:
     check_database(connection)
 
-    assert len(functions()) == 6
+    assert len(functions()) == 7
 
 
 def test_installing_again_changes_nothing() -> None:
@@ -162,7 +162,7 @@ def test_two_instances_in_one_database_do_not_see_each_other(
 
     assert two.do(claimed_jids) == claimed_jids() == []
     assert one.do(claimed_jids) == ["a", "b"]
-    assert all(len(functions(schema)) == 6 for schema in SCHEMAS)
+    assert all(len(functions(schema)) == 7 for schema in SCHEMAS)
 
 
 @pytest.mark.usefixtures("schemas")
