@@ -77,7 +77,7 @@ class FaktorySettings:
     # upkeep
     beat_seconds: float = _setting(5.0, 0.1, 60)
     silent_process_seconds: float = _setting(30.0, 1, 3_600)
-    due_batch: int = _setting(1_000, 1, 10_000)
+    due_batch: int = _setting(4_000, 1, 10_000)
     dead_max_days: int = _setting(180, 1, 36_500)
     dead_max_jobs: int = _setting(100_000, 0, 100_000_000)
     minute_counters_days: int = _setting(3, 1, 365)
