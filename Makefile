@@ -1,4 +1,4 @@
-# make demo | test | lint | venv | lock | clean
+# make demo | test | bench | bench-peers | lint | venv | lock | clean
 # PYTHON chooses the interpreter of a new environment, VENV its folder, ARGS goes to the command.
 
 PYTHON ?= python3
@@ -10,13 +10,19 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(RUN) -m pip -qq install
 CONSTRAINTS = constraints/$$($(RUN) -c 'import sys; print("py311-django52" if sys.version_info < (3, 12) else "py313-django61")').txt
 INPUTS := pyproject.toml $(wildcard constraints/*.txt)
 
-.PHONY: demo test lint venv lock clean
+.PHONY: demo test bench bench-peers lint venv lock clean
 
 demo: $(VENV)/.runtime
 	@$(RUN) manage.py demo $(ARGS)
 
 test: $(VENV)/.dev
 	$(RUN) -m pytest $(ARGS)
+
+bench: $(VENV)/.dev
+	$(RUN) -m benchmarks.run $(ARGS)
+
+bench-peers: $(VENV)/.dev .bench/.ready
+	$(RUN) -m benchmarks.run --peers $(ARGS)
 
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check .
@@ -32,7 +38,7 @@ lock:
 	@bash .ci/lock
 
 clean:
-	rm -rf $(VENV) .ci/venvs .ci/node dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) .bench .ci/venvs .ci/node dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A folder without a stamp is an attempt that failed, or of another Python: --clear starts anew.
@@ -45,6 +51,17 @@ $(VENV)/.runtime: $(INPUTS)
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) -c $(CONSTRAINTS) hatchling editables
 	@$(PIP) -c $(CONSTRAINTS) --no-build-isolation -e '.[binary,embedded,server]'
+	@touch $@
+
+# Other systems, and this one, on one Python and one Django; Node for one of them.
+.bench/.ready: benchmarks/peers.txt benchmarks/package.json pyproject.toml
+	@command -v node npm redis-server >/dev/null || { \
+	  echo "make bench-peers needs Node and Redis: apt-get install nodejs npm redis-server" >&2; exit 1; }
+	@echo "Installing the systems to compare with into .bench"
+	@rm -rf .bench && mkdir -p .bench/node
+	@$$(bash .ci/python 3.13 3.12) -m venv .bench/venv
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 .bench/venv/bin/python -m pip -qq install -r benchmarks/peers.txt -e .
+	@cp benchmarks/package.json .bench/node/ && cd .bench/node && npm install --silent --no-audit --no-fund
 	@touch $@
 
 # pip reads dependency groups since 25.1.

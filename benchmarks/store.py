@@ -1,7 +1,7 @@
 """What the store costs: CPU of the database backend and of the client for each job.
 
 Run: DATABASE_URL=... python benchmarks/store.py (Linux; the server on this machine, so that its
-CPU can be read; its tables are emptied). Fence, hash index on jid, counters and durable commits
+CPU can be read; its tables are emptied). Fence, index on jid, counters and durable commits
 are on. Prints one JSON line a figure; compare figures of one run only.
 """
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
 START_SECONDS = 60.0
@@ -78,15 +79,21 @@ class EmbeddedPostgres:
     """A server on a private Unix socket that ends with the process that started it.
 
     Without `data_dir` the data is temporary. `fsync=False` trades safety after a power cut for
-    speed.
+    speed. `options` are settings of PostgreSQL.
     """
 
     def __init__(
-        self, *, data_dir: Path | None = None, fsync: bool = True, max_connections: int = 200
+        self,
+        *,
+        data_dir: Path | None = None,
+        fsync: bool = True,
+        max_connections: int = 200,
+        options: Mapping[str, str] | None = None,
     ) -> None:
         self.data_dir = data_dir
         self.fsync = fsync
         self.max_connections = max_connections
+        self.options = dict(options or {})
         self._watcher: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._url = ""
@@ -163,6 +170,7 @@ class EmbeddedPostgres:
             f"fsync={durable}",
             f"full_page_writes={durable}",
             "log_checkpoints=off",
+            *(f"{name}={value}" for name, value in self.options.items()),
         ]
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the server runs
         folders = [scratch, self._data(scratch), installation / "bin"]

@@ -1,0 +1,1 @@
+"""Measures background-job systems on the same work: docs/explanation/performance.md."""
