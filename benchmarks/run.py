@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,6 +55,10 @@ class Job:
     figure: str
     variant: str
     jobs: int | None = None
+
+    def scaled(self, by: float) -> Job:
+        """Return the same of more or fewer jobs."""
+        return replace(self, jobs=self.jobs and max(100, int(self.jobs * by)))
 
 
 @dataclass(frozen=True)
@@ -160,9 +164,13 @@ def main() -> int:
     parser.add_argument("--figures", default=",".join(MEASURES))
     parser.add_argument("--systems", default=",".join(COMPARED))
     parser.add_argument("--runs", type=int, default=3, help="of a drain")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of jobs")
     told = parser.parse_args()
     plans = COMPARED if told.peers else {"ours": OURS}
     wanted, systems = told.figures.split(","), told.systems.split(",")
+    for names, known in ((wanted, list(MEASURES)), (systems, list(COMPARED))):
+        if unknown := [name for name in names if name not in known]:
+            parser.error(f"{unknown[0]!r} is none of {', '.join(known)}")
     plans = {name: plan for name, plan in plans.items() if name in systems}
     found: list[dict[str, Any]] = []
     with ExitStack() as stack:
@@ -174,7 +182,8 @@ def main() -> int:
         for name, plan in plans.items():
             subject = _subject(name, plan, postgres, redis, peers=told.peers)
             _print({"system": name, **subject.info["versions"]})
-            for row in _measure(subject, [j for j in plan.jobs if j.figure in wanted], told.runs):
+            jobs = [job.scaled(told.scale) for job in plan.jobs if job.figure in wanted]
+            for row in _measure(subject, jobs, told.runs):
                 found.append(row)
                 _print(row)
             subject.close()
