@@ -32,7 +32,7 @@ lock:
 	@bash .ci/lock
 
 clean:
-	rm -rf $(VENV) .ci/venvs .ci/node dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) .ci/venvs .ci/node .ci/screenshots dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A folder without a stamp is an attempt that failed, or of another Python: --clear starts anew.
