@@ -44,7 +44,7 @@ $(VENV)/.runtime: $(INPUTS)
 	@echo "Installing what faktory_django needs into $(VENV)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) -c $(CONSTRAINTS) hatchling editables
-	@$(PIP) -c $(CONSTRAINTS) --no-build-isolation -e '.[binary,embedded,server]'
+	@$(PIP) -c $(CONSTRAINTS) --no-build-isolation -e '.[binary,dashboard,embedded,server]'
 	@touch $@
 
 # pip reads dependency groups since 25.1.

@@ -42,6 +42,11 @@ def short(number: float) -> str:
     return _scaled(number, THOUSANDS)
 
 
+def tile(number: int) -> str:
+    """Return a count with all its digits up to ten millions, then in the short form."""
+    return exact(number) if abs(number) < 10_000_000 else short(number)
+
+
 def duration(seconds: float) -> str:
     """Return a duration in its largest unit: 350 ms, 3 s, 41 min, 2.3 h, 4 d."""
     if seconds <= 0:

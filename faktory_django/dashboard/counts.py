@@ -1,0 +1,58 @@
+"""Counts: how much is in each place: exact while it is little, else an estimate that says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from faktory_django.lifecycle.connection import database, execute
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+CAP: Final = 10_000
+
+_UP_TO: Final = """(
+        SELECT count(*) FROM (SELECT FROM faktory_django_{table} LIMIT %(cap)s + 1) AS capped
+    ), (
+        SELECT c.reltuples::bigint FROM pg_class c WHERE c.oid = 'faktory_django_{table}'::regclass
+    )"""
+COUNTS: Final = f"""
+SELECT {_UP_TO.format(table="ready")},
+    {_UP_TO.format(table="scheduledjob")},
+    {_UP_TO.format(table="retryjob")},
+    {_UP_TO.format(table="deadjob")},
+    (
+        SELECT coalesce(sum(cardinality(l.ids)), 0) FROM faktory_django_lease l
+    ), (
+        SELECT coalesce(sum(p.concurrency), 0) FROM faktory_django_process p
+        WHERE p.kind = 'python'
+    )
+"""
+PLACES: Final = ("queues", "scheduled", "retries", "dead")
+
+
+class Count(NamedTuple):
+    """A number of jobs; roughly says that it is an estimate."""
+
+    number: int
+    roughly: bool = False
+
+
+def counts(request: HttpRequest) -> dict[str, Count]:
+    """Return how many jobs are in "queues", "scheduled", "retries", "dead" and "busy".
+
+    "slots" is how many jobs our processes can run at a time. One query for each request.
+    """
+    if "faktory_counts" not in vars(request):
+        row = execute(database(None), COUNTS, {"cap": CAP})[0]
+        pairs = zip(PLACES, row[0:8:2], row[1:8:2], strict=True)
+        found = {place: capped(size, estimate) for place, size, estimate in pairs}
+        found |= {"busy": Count(int(row[8])), "slots": Count(int(row[9]))}
+        vars(request)["faktory_counts"] = found
+    known: dict[str, Count] = vars(request)["faktory_counts"]
+    return known
+
+
+def capped(size: int, estimate: int) -> Count:
+    """Return a count up to the cap, the planner's estimate beyond it."""
+    return Count(size) if size <= CAP else Count(max(size, estimate), roughly=True)

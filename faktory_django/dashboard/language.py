@@ -1,0 +1,30 @@
+"""Language: the switch at the foot of every page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.http import HttpResponseRedirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from faktory_django import settings
+
+from . import viewer
+from .page import page
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+
+@page(methods=("POST",))
+def language(request: HttpRequest) -> HttpResponse:
+    """Keep the language that was chosen in Django's own cookie, and go back to the page."""
+    back = request.POST.get("next", "")
+    if not url_has_allowed_host_and_scheme(back, request.get_host(), request.is_secure()):
+        back = reverse("faktory:overview")
+    response = HttpResponseRedirect(back)
+    chosen = request.POST.get("language", "")
+    if chosen in viewer.languages():
+        viewer.keep(request, response, settings.project("LANGUAGE_COOKIE_NAME"), chosen)
+    return response
