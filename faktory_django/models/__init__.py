@@ -1,6 +1,7 @@
 """The tables, one file an idea. QuerySets answer questions; none changes a state."""
 
 from .counter import BUCKET_SECONDS, BUCKETS, Counter, CounterDelta
+from .dashboard import Dashboard
 from .held import DeadJob, RetryJob, ScheduledJob
 from .job import Job
 from .lease import Lease
@@ -13,6 +14,7 @@ __all__ = [
     "BUCKET_SECONDS",
     "Counter",
     "CounterDelta",
+    "Dashboard",
     "DeadJob",
     "Job",
     "Lease",
