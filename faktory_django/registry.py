@@ -34,6 +34,7 @@ class Definition:
     retry_on: ErrorTypes | None = None
     discard_on: ErrorTypes = ()
     on_dead: Callable[[dict[str, Any]], Any] | None = None
+    redact: tuple[str, ...] = ()
 
 
 _definitions: dict[str, Definition] = {}

@@ -40,7 +40,7 @@ def first_names(text: str) -> list[str]:
 def documented_settings() -> dict[str, list[str]]:
     parts = (
         *("Where jobs live, and what a push may hold", "The worker"),
-        *("The wire server", "Upkeep"),
+        *("The wire server", "The dashboard", "Upkeep"),
     )
     found = [row for part in parts for row in rows(section(SETTINGS, part))]
     return {names(row[0])[0]: row for row in found}
