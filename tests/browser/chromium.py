@@ -50,7 +50,9 @@ class Browser:
         """Be the user whose session this is."""
         self.driver.get(f"{self.site}/static/faktory_django/dashboard.css")
         self.driver.delete_all_cookies()
-        self.driver.add_cookie({"name": "sessionid", "value": session, "path": "/"})
+        zone = self.script("return Intl.DateTimeFormat().resolvedOptions().timeZone")
+        for name, value in (("sessionid", session), ("faktory_zone", zone)):
+            self.driver.add_cookie({"name": name, "value": value, "path": "/"})
         self.complaints()
 
     def visit(self, path: str) -> None:

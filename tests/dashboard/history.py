@@ -31,7 +31,11 @@ def write(types: Mapping[str, tuple[str, list[Any]]]) -> None:
     """Write minutes of the last two hours and days of half a year for each type."""
     with connection.cursor() as cursor:
         for number, (jobtype, (queue, _args)) in enumerate(types.items(), 1):
-            common = {"queue": queue, "jobtype": jobtype, "failing": 40 + 30 * number}
+            common: dict[str, Any] = {
+                "queue": queue,
+                "jobtype": jobtype,
+                "failing": 40 + 30 * number,
+            }
             minutes = {"seconds": 60, "unit": "minute", "step": "1 minute", "level": 300 / number}
             days = {"seconds": 86_400, "unit": "day", "step": "1 day", "level": 40_000 / number}
             cursor.execute(_INSERT, common | minutes | {"first": 0, "last": MINUTES})
