@@ -12,7 +12,7 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faktory_django.dashboard import charts
+from faktory_django.dashboard import charts, scales
 from faktory_django.dashboard.charts import Chart, Series, Steps
 
 HOSTILE = "</title><script>alert(1)</script>\"'"
@@ -33,12 +33,12 @@ HOSTILE = "</title><script>alert(1)</script>\"'"
 def test_a_linear_axis_has_few_lines_at_round_numbers(
     greatest: float, lines: tuple[float, ...]
 ) -> None:
-    assert charts.linear(greatest).lines == pytest.approx(lines)
+    assert scales.linear(greatest).lines == pytest.approx(lines)
 
 
 @given(st.floats(min_value=1e-6, max_value=1e15))
 def test_a_linear_axis_holds_its_greatest_value(greatest: float) -> None:
-    scale = charts.linear(greatest)
+    scale = scales.linear(greatest)
 
     assert 2 <= len(scale.lines) <= 6
     assert scale.lines[-1] >= greatest * 0.999_99
@@ -58,12 +58,12 @@ def test_a_linear_axis_holds_its_greatest_value(greatest: float) -> None:
 def test_a_logarithmic_axis_encloses_its_values(
     values: list[float], lines: tuple[float, ...]
 ) -> None:
-    assert charts.logarithmic(values).lines == lines
+    assert scales.logarithmic(values).lines == lines
 
 
 @given(st.lists(st.floats(min_value=0, max_value=1e12)))
 def test_a_logarithmic_axis_places_everything_inside(values: list[float]) -> None:
-    scale = charts.logarithmic([v for v in values if v])
+    scale = scales.logarithmic([v for v in values if v])
 
     assert all(0 <= scale.place(value) <= 1 for value in values)
     assert all(a < b for a, b in pairwise(scale.lines))
