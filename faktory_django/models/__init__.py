@@ -1,5 +1,6 @@
 """The tables, one file an idea. QuerySets answer questions; none changes a state."""
 
+from .audit import AuditEntry, Operation
 from .counter import BUCKET_SECONDS, BUCKETS, Counter, CounterDelta
 from .dashboard import Dashboard
 from .held import DeadJob, RetryJob, ScheduledJob
@@ -12,6 +13,7 @@ from .ready import Level, Ready
 __all__ = [
     "BUCKETS",
     "BUCKET_SECONDS",
+    "AuditEntry",
     "Counter",
     "CounterDelta",
     "Dashboard",
@@ -19,6 +21,7 @@ __all__ = [
     "Job",
     "Lease",
     "Level",
+    "Operation",
     "Process",
     "Queue",
     "Ready",
