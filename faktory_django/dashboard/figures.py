@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from django.utils import formats
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, pgettext
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 THOUSANDS: Final = (
     (1_000_000_000, gettext_noop("%(n)s G")),
@@ -42,9 +45,27 @@ def short(number: float) -> str:
     return _scaled(number, THOUSANDS)
 
 
-def tile(number: int) -> str:
-    """Return a count with all its digits up to ten millions, then in the short form."""
-    return exact(number) if abs(number) < 10_000_000 else short(number)
+def tile(number: float) -> str:
+    """Return a count with all its digits up to a hundred millions, then in the short form."""
+    return exact(number) if abs(number) < 100_000_000 else short(number)
+
+
+def roughly(number: int, *, estimate: bool, shown: Callable[[float], str] = tile) -> str:
+    """Return a count; an estimate is rounded to two digits and says so: ≈ 1,200,000."""
+    if not estimate:
+        return shown(number)
+    digits = max(len(str(abs(number))) - 2, 0)
+    return f"≈ {shown(round(number, -digits))}"
+
+
+def rate(per_second: float) -> str:
+    """Return a rate with the digits that matter: 0, 0.02, 0.3, 12, 1,200."""
+    if per_second <= 0:
+        return "0"
+    if per_second < 0.01:
+        return f"< {_grouped(0.01)}"
+    places = 2 if per_second < 0.1 else 1 if per_second < 10 else 0
+    return _grouped(round(per_second, places))
 
 
 def duration(seconds: float) -> str:

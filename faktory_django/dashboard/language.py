@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.http import HttpResponseRedirect
-from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 
 from faktory_django import settings
 
 from . import viewer
-from .page import page
+from .page import back, page
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -20,10 +18,7 @@ if TYPE_CHECKING:
 @page(methods=("POST",))
 def language(request: HttpRequest) -> HttpResponse:
     """Keep the language that was chosen in Django's own cookie, and go back to the page."""
-    back = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(back, request.get_host(), request.is_secure()):
-        back = reverse("faktory:overview")
-    response = HttpResponseRedirect(back)
+    response = HttpResponseRedirect(back(request, "overview"))
     chosen = request.POST.get("language", "")
     if chosen in viewer.languages():
         viewer.keep(request, response, settings.project("LANGUAGE_COOKIE_NAME"), chosen)

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import OperationalError, connections, transaction
-from django.http import HttpResponse, HttpResponseNotAllowed
+from django.http import Http404, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import render as render_template
 from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_protect
 from psycopg.errors import QueryCanceled
@@ -110,6 +112,14 @@ def is_fragment(request: HttpRequest) -> bool:
     return request.headers.get("HX-Request") == "true"
 
 
+def back(request: HttpRequest, name: str) -> str:
+    """Return the page of this site that the form came from, else the one of this name."""
+    asked = request.POST.get("next", "")
+    if url_has_allowed_host_and_scheme(asked, request.get_host(), request.is_secure()):
+        return asked
+    return reverse(f"faktory:{name}")
+
+
 def _answer(
     request: HttpRequest, view: View, action: str, kwargs: Mapping[str, Any]
 ) -> HttpResponse:
@@ -120,6 +130,10 @@ def _answer(
         return _read(request, view, kwargs)
     except PermissionDenied:
         return _trouble(request, _("You may not see or do this."), status=403)
+    except BadRequest as wrong:
+        return _trouble(request, str(wrong), status=400)
+    except Http404 as wrong:
+        return _trouble(request, str(wrong) or _("This is not there."), status=404)
     except OperationalError as wrong:
         logger.warning("%s was not answered: %s", request.path, wrong)
         if isinstance(wrong.__cause__, QueryCanceled):
@@ -145,7 +159,13 @@ def _trouble(request: HttpRequest, said: str, *, status: int) -> HttpResponse:
         **admin.site.each_context(request),
         "is_nav_sidebar_enabled": False,
         "said": said,
-        "title": _("Not allowed") if status == 403 else _("Try again in a moment"),
+        "again": status == 503,
+        "title": {
+            400: _("This cannot be understood"),
+            403: _("Not allowed"),
+            404: _("Not found"),
+            503: _("Try again in a moment"),
+        }[status],
     }
     name = "faktory_django/dashboard/trouble.html"
     return render_template(request, name, context, status=status)

@@ -40,6 +40,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
     return {
         "every": interval(request),
         "intervals": INTERVALS,
+        "kept": [(k, v) for k, vs in request.GET.lists() for v in vs if k != "every"],
         "languages": languages(),
         "language": translation.get_language() or "en",
         "htmx": "django_htmx" in settings.project("INSTALLED_APPS"),

@@ -42,11 +42,10 @@ def number(value: Any) -> str:
     """Return <data>: a short number, its exact value as the title; ≈ before an estimate."""
     count = value if isinstance(value, Count) else Count(value)
     return format_html(
-        '<data value="{}" title="{}">{}{}</data>',
+        '<data value="{}" title="{}">{}</data>',
         str(count.number),
-        figures.exact(count.number),
-        "≈ " if count.roughly else "",
-        figures.tile(count.number),
+        figures.roughly(count.number, estimate=count.roughly, shown=figures.exact),
+        figures.roughly(count.number, estimate=count.roughly),
     )
 
 
@@ -62,3 +61,9 @@ def duration(value: float | timedelta | None) -> str:
 def kilobytes(value: int) -> str:
     """Return KiB in the largest unit: 84 MB; - for 0."""
     return figures.size(value * 1024) if value else "-"
+
+
+@register.filter
+def rate(value: float) -> str:
+    """Return a rate per second: 0, 0.3, 12."""
+    return figures.rate(value)
