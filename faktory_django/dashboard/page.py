@@ -52,23 +52,26 @@ POLICY: Final = (
 )
 
 
-def page(action: str = "view", *, methods: Sequence[str] = ("GET", "HEAD")) -> Callable[..., View]:
+def page(
+    action: str = "view", *, methods: Sequence[str] = ("GET", "HEAD"), login: bool = True
+) -> Callable[..., View]:
     """Make a view a page: see access.NEEDS for what action can be.
 
     GET and HEAD read in the page's transaction; other methods get none, and call verbs.
+    Without login a stranger is refused, and not asked to sign in.
     """
 
     def decorate(view: View) -> View:
         @wraps(view)
         def run(request: HttpRequest, **kwargs: Any) -> HttpResponse:
             if request.method not in methods:
-                return _secured(HttpResponseNotAllowed(methods))
-            if not request.user.is_authenticated:
-                return _secured(access.to_login(request))
+                return secured(HttpResponseNotAllowed(methods))
+            if login and not request.user.is_authenticated:
+                return secured(access.to_login(request))
             with viewer.preferences(request):
                 response = _answer(request, view, action, kwargs)
             viewer.remember(request, response)
-            return _secured(response)
+            return secured(response)
 
         # What acts in chunks commits each, whatever ATOMIC_REQUESTS says.
         alone = transaction.non_atomic_requests(settings.get().database)(run)
@@ -171,7 +174,8 @@ def _trouble(request: HttpRequest, said: str, *, status: int) -> HttpResponse:
     return render_template(request, name, context, status=status)
 
 
-def _secured(response: HttpResponse) -> HttpResponse:
+def secured(response: HttpResponse) -> HttpResponse:
+    """Let nobody keep the answer, frame it, or run anything in it that is not ours."""
     parts = urlsplit(static(""))
     own = f"'self' {parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else "'self'"
     response.headers["Cache-Control"] = "no-store, private"
