@@ -1,4 +1,4 @@
-# make demo | test | lint | venv | lock | clean
+# make demo | test | lint | messages | venv | lock | clean
 # PYTHON chooses the interpreter of a new environment, VENV its folder, ARGS goes to the command.
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(RUN) -m pip -qq install
 CONSTRAINTS = constraints/$$($(RUN) -c 'import sys; print("py311-django52" if sys.version_info < (3, 12) else "py313-django61")').txt
 INPUTS := pyproject.toml $(wildcard constraints/*.txt)
 
-.PHONY: demo test lint venv lock clean
+.PHONY: demo test lint messages venv lock clean
 
 demo: $(VENV)/.runtime
 	@$(RUN) manage.py demo $(ARGS)
@@ -25,6 +25,10 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/lint-imports
 	find faktory_django example_project -name '*.html' -exec $(VENV)/bin/djade --target-version 5.2 --check {} +
 	$(RUN) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+
+# Brings the catalogues of all languages up to date, and compiles them.
+messages: $(VENV)/.dev
+	$(RUN) -m tests.catalogue
 
 venv: $(VENV)/.dev
 
