@@ -64,6 +64,11 @@ class Contents:
         return instant(self.body.get("created_at"))
 
     @property
+    def failed_at(self) -> datetime | None:
+        """When it failed for the first time."""
+        return instant(self.failure.get("failed_at"))
+
+    @property
     def attempts(self) -> int:
         """How many runs of it have failed."""
         return attempts(self.failure)

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
-
-from django.apps import apps
 
 from faktory_django import registry, settings
 
@@ -47,7 +44,7 @@ class Redacted:
 
 def rules_of(jobtype: str) -> Rules:
     """Return the rules for a type of job: of REDACT_KEYS, and of its own @job(redact=...)."""
-    definition = _definition(jobtype)
+    definition = registry.discovered(jobtype)
     given = [*(definition.redact if definition else ()), *_settings_for(jobtype)]
     return Rules(
         words=tuple((word, rule) for rule in given if (word := _folded(rule))),
@@ -131,18 +128,3 @@ def _parameters(function: Any) -> tuple[str, ...]:
         return ()
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return tuple(p.name for p in found if p.kind in positional)
-
-
-def _definition(jobtype: str) -> registry.Definition | None:
-    found = registry.find(jobtype)
-    if found is None:
-        # A web process may not have imported the module that says what to hide.
-        _discover()
-        found = registry.find(jobtype)
-    return found
-
-
-@cache
-def _discover() -> None:
-    config: Any = apps.get_app_config("faktory_django")
-    config.discover_jobs()

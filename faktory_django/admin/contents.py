@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
-from faktory_django.contents import Contents, attempts, cut, instant, line, loads
+from faktory_django.contents import Contents, attempts, cut, line, loads
 
 from .operator import OperatorAdmin
 
@@ -115,7 +115,7 @@ class ContentsAdmin(OperatorAdmin):
     @admin.display(description=_("first failure"))
     def failed_at(self, job: Payload) -> str:
         """When it failed for the first time."""
-        return shown(instant(Contents.of(job).failure.get("failed_at")))
+        return shown(Contents.of(job).failed_at)
 
     @admin.display(description=_("backtrace"))
     def backtrace(self, job: Payload) -> str:
