@@ -47,7 +47,7 @@ HORIZON: Final = """
 SELECT a.pid, extract(epoch FROM clock_timestamp() - a.xact_start)::float8
 FROM pg_stat_activity a
 WHERE a.datname = current_database() AND a.backend_type = 'client backend'
-AND a.backend_xmin IS NOT NULL AND a.xact_start IS NOT NULL
+AND a.pid <> pg_backend_pid() AND a.backend_xmin IS NOT NULL AND a.xact_start IS NOT NULL
 ORDER BY a.xact_start, a.pid
 LIMIT 1
 """
