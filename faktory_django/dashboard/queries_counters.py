@@ -23,20 +23,30 @@ WHERE c.step BETWEEN 0 AND 59
 GROUP BY c.queue, c.step
 ORDER BY c.queue, c.step
 """
-# Days, in UTC, as maintenance folds them. step 0 is today.
+# Days, in UTC, whether maintenance has folded their minutes or not. step 0 is today. A range of the
+# index for each day: to reckon the day of each of many minutes would cost five times as much.
 DAYS: Final = """
+WITH day AS (
+    SELECT d.step, date_trunc('day', %(now)s, 'UTC') - d.step * interval '24 hours' AS at
+    FROM generate_series(0, %(days)s::int - 1) AS d(step)
+)
 SELECT c.step, sum(c.done)::bigint, sum(c.failed)::bigint
 FROM (
-    SELECT b.done, b.failed, today.at::date - (b.starts_at AT TIME ZONE 'UTC')::date AS step
-    FROM faktory_django_counter b
-    CROSS JOIN (SELECT %(now)s AT TIME ZONE 'UTC' AS at) AS today
-    WHERE b.resolution IN (60, 86400) AND b.starts_at > %(now)s - %(days)s * interval '1 day'
+    SELECT day.step, m.done, m.failed
+    FROM day
+    CROSS JOIN (VALUES (60), (86400)) AS r(resolution)
+    CROSS JOIN LATERAL (
+        SELECT sum(b.done) AS done, sum(b.failed) AS failed
+        FROM faktory_django_counter b
+        WHERE b.resolution = r.resolution
+        AND b.starts_at >= day.at AND b.starts_at < day.at + interval '24 hours'
+    ) AS m
+    WHERE m.done IS NOT NULL
     UNION ALL
-    SELECT d.done, d.failed, today.at::date - (d.starts_at AT TIME ZONE 'UTC')::date
-    FROM faktory_django_counterdelta d
-    CROSS JOIN (SELECT %(now)s AT TIME ZONE 'UTC' AS at) AS today
+    SELECT day.step, d.done, d.failed
+    FROM day
+    JOIN faktory_django_counterdelta d ON date_trunc('day', d.starts_at, 'UTC') = day.at
 ) AS c
-WHERE c.step BETWEEN 0 AND %(days)s - 1
 GROUP BY c.step
 ORDER BY c.step
 """
