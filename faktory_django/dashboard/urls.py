@@ -2,7 +2,21 @@
 
 from django.urls import path, register_converter
 
-from . import busy, job, language, overview, queues, stats, types
+from . import (
+    acts,
+    audit,
+    busy,
+    errors,
+    job,
+    language,
+    operation,
+    overview,
+    queue,
+    queues,
+    sets,
+    stats,
+    types,
+)
 from .converters import AnyText
 
 register_converter(AnyText, "text")
@@ -12,6 +26,14 @@ urlpatterns = [
     path("", overview.overview, name="overview"),
     path("busy/", busy.busy, name="busy"),
     path("queues/", queues.queue_list, name="queues"),
+    path("queues/<text:name>/", queue.queue, name="queue"),
+    path("scheduled/", sets.scheduled, name="scheduled"),
+    path("retries/", sets.retries, name="retries"),
+    path("dead/", sets.dead, name="dead"),
+    path("errors/", errors.errors, name="errors"),
+    path("act/", acts.act, name="act"),
+    path("operations/<int:key>/", operation.operation, name="operation"),
+    path("audit/", audit.audit, name="audit"),
     path("stats", stats.stats, name="stats"),
     path("health", stats.health, name="health"),
     path("language/", language.language, name="language"),

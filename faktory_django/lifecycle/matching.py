@@ -6,13 +6,12 @@ the same at any size, and says how far it came.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from faktory_django import payload, redaction
+from faktory_django import contents, redaction
 from faktory_django.search import Query, Term
 
 from . import matching_sql as sql
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 # How many entries a look passes, and how many texts of jobs it reads.
 WINDOW: Final = 10_000
 CANDIDATES: Final = 1_000
-COUNTED: Final = 100_000
 LONGEST_BODY: Final = 65_536
 _PLACE: Final = re.compile(r"(-?[0-9]{1,19})\.(-?[0-9]{1,19})", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -158,21 +156,20 @@ class Judge:
     def accepts(self, entry: Entry) -> bool:
         """Return whether an entry meets the terms that only its text can answer."""
         try:
-            failure = json.loads(entry.failure) if entry.failure else {}
             args, custom = self._contents(entry) if self.query.reads_contents else (None, None)
-            return self.query.accepts(args, custom, failure if isinstance(failure, dict) else {})
+            return self.query.accepts(args, custom, contents.loads(entry.failure))
         except (ValueError, RecursionError):
             return False
 
     def _contents(self, entry: Entry) -> tuple[Any, Any]:
         if entry.body is None:
             raise ValueError("the body is too long to be searched")
-        job = payload.parse(entry.body)
+        body = contents.loads(entry.body)
         rules = self._rules.get(entry.jobtype)
         if rules is None:
             rules = self._rules[entry.jobtype] = redaction.rules_of(entry.jobtype)
-        args = redaction.redact_args(entry.jobtype, job.args).value
-        return args, redaction.redact(job.custom, rules).value
+        args = redaction.redact_args(entry.jobtype, body.get("args")).value
+        return args, redaction.redact(body.get("custom"), rules).value
 
 
 class Tally(NamedTuple):
@@ -184,7 +181,7 @@ class Tally(NamedTuple):
 
 
 def count(
-    connection: BaseDatabaseWrapper, source: Source, query: Query, *, window: int = COUNTED
+    connection: BaseDatabaseWrapper, source: Source, query: Query, *, window: int
 ) -> Tally:
     """Return how many entries match, among a bounded number of them."""
     if query.deep or query.jid is not None:

@@ -243,9 +243,9 @@ def test_the_jobs_of_a_queue_are_counted() -> None:
     push_lanes()
     push_many(2, queue="other")
 
-    assert matching.count(connection, Source("waiting", "default"), parse("")).number == 10
-    tally = matching.count(connection, Source("waiting", "default"), parse("type:other"))
-    assert tally == (0, 10, True)
+    source = Source("waiting", "default")
+    assert matching.count(connection, source, parse(""), window=100) == (10, 10, True)
+    assert matching.count(connection, source, parse("type:other"), window=100) == (0, 10, True)
 
 
 def test_a_lone_word_that_is_a_jid_is_looked_up() -> None:
