@@ -51,6 +51,7 @@ def queue_list(request: HttpRequest) -> HttpResponse:
 
 
 def _act(request: HttpRequest) -> HttpResponse:
+    access.check(request, "act")
     for act, run in (("pause", _pause), ("resume", _resume), ("clear", _clear)):
         if act in request.POST:
             name = request.POST[act]
