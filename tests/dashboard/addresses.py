@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import URLPattern, reverse
 
 from faktory_django.dashboard.urls import urlpatterns
 
+if TYPE_CHECKING:
+    from .world import World
+
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # URLs that only take a POST.
 WRITE_ONLY: Final = {"language", "act"}
+# What programs read.
+FOR_PROGRAMS: Final = {"stats", "health"}
 
 
 def names() -> list[str]:
@@ -30,6 +35,16 @@ def address(name: str, values: dict[str, Any]) -> str:
     [pattern] = [pattern for pattern in patterns() if pattern.name == name]
     parts = {part: values[part] for part in pattern.pattern.converters}
     return reverse(f"faktory:{name}", kwargs=parts)
+
+
+def values(busy: World) -> dict[str, Any]:
+    """Return parts of addresses under which there is something."""
+    return {
+        "jid": busy.retry,
+        "name": "default",
+        "jobtype": "FetchURL",
+        "key": busy.operation,
+    }
 
 
 def readable(name: str) -> bool:

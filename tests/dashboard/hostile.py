@@ -9,9 +9,12 @@ import json
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connection
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MARK: Final = "xss"
 CORPUS: Final = (
@@ -55,29 +58,32 @@ _ROWS: Final = (
     " failed) SELECT s, date_trunc('day', now(), 'UTC'), %(queue)s, %(jobtype)s, 9, 5, 4"
     " FROM unnest(ARRAY[60, 86400]) AS s",
     "INSERT INTO faktory_django_process (wid, kind, hostname, pid, labels, queues, version,"
-    " concurrency, state, started_at, beat_at, connections, running) SELECT %(wid)s || kind, kind,"
+    " concurrency, state, started_at, beat_at, connections, running) SELECT %(wid)s || nr, kind,"
     " %(any)s, 1, ARRAY[%(any)s, %(any)s], ARRAY[%(queue)s], %(any)s, 1, state, now(), now(), 1,"
-    " '[[' || %(job)s || ', 1]]' FROM (VALUES ('python', 'running'), ('wire', 'quiet'),"
-    " ('server', 'terminate')) AS p(kind, state)",
+    " '[[' || %(job)s || ', 1]]' FROM (VALUES ('python', 'running', 1), ('wire', 'quiet', 2),"
+    " ('server', 'terminate', 3)) AS p(kind, state, nr)",
+    'WITH entry AS (INSERT INTO faktory_django_auditentry ("user", act, target, what, filter)'
+    " VALUES (%(any)s, %(any)s, %(any)s, %(any)s, %(any)s) RETURNING id)"
+    " INSERT INTO faktory_django_operation (audit_id, last, total, state, problem)"
+    " SELECT id, 1, 1, 'failed', %(any)s FROM entry",
 )
 # Half of the jobs wait, half are in work.
 _WAITS: Final = "INSERT INTO faktory_django_ready VALUES (%(queue)s, 0, %(job)s, %(job)s)"
 _WORKS: Final = """
 INSERT INTO faktory_django_lease (wid, claimed_at, ids, jid, server)
-VALUES (%(wid)s || 'wire', now(), ARRAY[%(job)s], %(jid)s, %(any)s)
+VALUES (%(wid)s || 2, now(), ARRAY[%(job)s], %(jid)s, %(any)s)
 """
 
 
-def fill() -> list[str]:
-    """Put every text of the corpus into every field; return the jids."""
+def fill(corpus: Sequence[str] = CORPUS) -> None:
+    """Put every text of the corpus into every field."""
     with connection.cursor() as cursor:
-        for number, text in enumerate(CORPUS):
+        for number, text in enumerate(corpus):
             params = _params(number, text)
             cursor.execute(_JOB, params)
             params["job"] = cursor.fetchone()[0]
             for sql in (*_ROWS, _WAITS if number % 2 else _WORKS):
                 cursor.execute(sql, params)
-    return [text[:200] for text in CORPUS]
 
 
 def _params(number: int, text: str) -> dict[str, Any]:

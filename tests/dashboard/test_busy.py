@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from faktory_django.lifecycle.beat import ProcessInfo, register
-from faktory_django.models import AuditEntry, Process
+from faktory_django.models import AuditEntry, Job, Process
 
 from . import workers
 
@@ -156,3 +156,21 @@ def test_what_a_process_says_of_its_slots_may_be_nonsense(viewer: Client) -> Non
         Process.objects.filter(wid=workers.SECOND).update(running=nonsense)
 
         assert viewer.get(PAGE).status_code == 200
+
+
+def test_a_job_of_activejob_has_the_name_of_its_class(viewer: Client, busy: world.World) -> None:
+    body = json.dumps({"jobtype": "Wrapper", "custom": {"wrapped": "SendInvoice"}, "args": []})
+    Job.objects.filter(jid=busy.running).update(body=body)
+
+    assert ">SendInvoice</a>" in text_of(viewer)
+
+
+def test_arguments_that_are_too_long_are_not_read(
+    person: Callable[..., Client], busy: world.World
+) -> None:
+    Job.objects.filter(jid=busy.running).update(body=json.dumps({"args": ["x" * 70_000]}))
+
+    text = text_of(person("view_job", "view_job_args"))
+
+    assert "too long for a list" in text
+    assert "x" * 200 not in text

@@ -88,3 +88,11 @@ def test_the_language_leads_to_no_other_site(viewer: Client, back: str) -> None:
 
     assert response.headers["Location"] == "/faktory/"
     assert "django_language" not in response.cookies
+
+
+def test_without_javascript_a_page_is_loaded_anew_for_who_has_asked(viewer: Client) -> None:
+    tag = '<noscript><meta http-equiv="refresh"'
+
+    assert tag not in viewer.get(PAGE).content.decode()
+    assert f'{tag} content="10">' in viewer.get(f"{PAGE}?every=10").content.decode()
+    assert tag not in viewer.get(f"{PAGE}?every=0").content.decode()

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import connection
 
 from faktory_django import payload
-from faktory_django.lifecycle import queues
+from faktory_django.lifecycle import operations, queues
+from faktory_django.lifecycle.matching import Source
 from faktory_django.lifecycle.push import Push, push
 from faktory_django.lifecycle.stats import fold
+from faktory_django.models import AuditEntry, Operation
 
 from . import history, workers
 
@@ -44,6 +46,15 @@ ERRORS: Final = (
     ("TimeoutError", "The read operation timed out after 10 s"),
     ("TypeError", "Cannot read properties of undefined (reading 'url')"),
 )
+# What people did: the act, to what, to which, to how many.
+DEEDS: Final = (
+    ("pause", "queue", "mail", 1),
+    ("requeue", "retries", "", 14),
+    ("discard", "dead", "dead-0099-9f2c4be1", 1),
+    ("stop", "process", "py-web-1-4711", 1),
+    ("clear", "queue", "reports", 2_381),
+    ("kill", "scheduled", "", 3),
+)
 
 _SET: Final = """
 INSERT INTO faktory_django_{table} (queue, priority, jid, jobtype, reserve_for, body, failure,
@@ -55,7 +66,7 @@ VALUES (%s, %s, %s, %s, 1800, %s, %s, clock_timestamp() - interval '2 hours',
 
 @dataclass(frozen=True)
 class World:
-    """The jids of one job in each place, and the wid of a worker."""
+    """The jids of one job in each place, the wid of a worker, the key of an operation."""
 
     waiting: str
     running: str
@@ -63,6 +74,7 @@ class World:
     retry: str
     dead: str
     wid: str
+    operation: int
 
 
 def jid(place: str, number: int) -> str:
@@ -103,6 +115,7 @@ def build() -> World:
         retry=jid("retry", 0),
         dead=jid("dead", 0),
         wid=wid,
+        operation=_act(),
     )
 
 
@@ -134,6 +147,20 @@ def _row(place: str, i: int, at: int, *, failed: bool) -> list[Any]:
     name = jid(place, i)
     body = payload.canonical(jobtype, name, json.dumps(args), queue=queue)
     return [queue, 0, name, jobtype, body, failure(i) if failed else None, at]
+
+
+def _act() -> int:
+    """Let people have done things; return the key of what one of them has only begun."""
+    for number, (act, target, what, count) in enumerate(DEEDS):
+        user = ("ada", "grace")[number % 2]
+        AuditEntry.objects.create(user=user, act=act, target=target, what=what, count=count)
+    source = Source("dead", "", None)
+    begun = operations.begin(
+        connection, source, "type:FetchURL", act="requeue", user="ada", total=48_000
+    )
+    Operation.objects.filter(pk=begun.pk).update(looked=17_000)
+    AuditEntry.objects.filter(pk=begun.audit_id).update(count=1_280)
+    return begun.pk
 
 
 def _kind(i: int) -> tuple[str, tuple[str, list[Any]]]:
