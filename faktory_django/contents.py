@@ -80,6 +80,13 @@ class Contents:
         return tuple(cut(str(line)) for line in lines) if isinstance(lines, list) else ()
 
 
+def name(jobtype: str, body: dict[str, Any]) -> str:
+    """Return the class that a job of ActiveJob wraps, else the jobtype."""
+    custom = body.get("custom")
+    wrapped = custom.get("wrapped") if isinstance(custom, dict) else None
+    return line(wrapped) if isinstance(wrapped, str) and wrapped else jobtype
+
+
 def attempts(failure: dict[str, Any]) -> int:
     """Return how many runs have failed, as the latest failure says."""
     count = failure.get("retry_count")

@@ -22,7 +22,18 @@ SELECT {_UP_TO.format(table="ready")},
     {_UP_TO.format(table="retryjob")},
     {_UP_TO.format(table="deadjob")},
     (
-        SELECT coalesce(sum(cardinality(l.ids)), 0) FROM faktory_django_lease l
+        -- a worker claims more than it can run at a time
+        SELECT coalesce(sum(
+            CASE WHEN p.kind = 'python' THEN least(held.jobs, p.concurrency) ELSE held.jobs END
+        ), 0)
+        FROM (
+            SELECT l.wid, count(*) AS jobs
+            FROM faktory_django_lease l
+            CROSS JOIN LATERAL unnest(l.ids) AS i(id)
+            JOIN faktory_django_job j ON j.id = i.id
+            GROUP BY l.wid
+        ) AS held
+        LEFT JOIN faktory_django_process p ON p.wid = held.wid
     ), (
         SELECT coalesce(sum(p.concurrency), 0) FROM faktory_django_process p
         WHERE p.kind = 'python'

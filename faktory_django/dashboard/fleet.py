@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from faktory_django.contents import Contents
+from django.utils.translation import gettext as _
+
+from faktory_django import contents
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.holders import running
-from faktory_django.models import Job, Process
+from faktory_django.models import Process
 
 from . import access, queries_busy
 from .page import now
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 MAX_ARGS: Final = 120
+LONGEST_BODY: Final = 65_536
 # No fleet is larger; it bounds what "all" means.
 MAX_WORKERS: Final = 10_000
 
@@ -75,12 +79,23 @@ class Row:
         return self.kind != Process.Kind.SERVER and self.state != Process.State.TERMINATE
 
 
+class Job(NamedTuple):
+    """A job in work; body is None when it is too long."""
+
+    id: int
+    jid: str
+    jobtype: str
+    queue: str
+    reserve_for: int
+    body: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A job in work; part is how much of its time it has used, from 0 to 1 and beyond."""
 
     jid: str
-    jobtype: str
+    name: str
     queue: str
     args: str
     process: str
@@ -135,29 +150,38 @@ def runs(request: HttpRequest, found: Sequence[Row], *, limit: int) -> tuple[lis
 def _started(found: Sequence[Row]) -> Iterator[tuple[int, tuple[str, datetime]]]:
     for row in found:
         for job, at in running(row.running).items():
-            yield job, (row.name, at)
+            if 0 < job < 2**63:
+                yield job, (row.name, at)
 
 
 def _jobs(request: HttpRequest, ids: Sequence[int]) -> dict[int, Job]:
-    rows = Job.objects.using(database(None).alias).filter(pk__in=list(ids)).defer("failure")
-    if not access.may(request, "args"):
-        rows = rows.defer("body")
-    visible = access.queue_names(request, "view")
-    return {job.pk: job for job in rows if visible is None or job.queue in visible}
+    params = {"ids": list(ids), "longest": LONGEST_BODY}
+    found = [Job(*row) for row in execute(database(None), queries_busy.JOBS, params)]
+    visible = set(access.opened(request, {job.queue for job in found}, "view"))
+    return {job.id: job for job in found if job.queue in visible}
 
 
 def _run(request: HttpRequest, job: Job, process: str, at: datetime, now: datetime) -> Run:
     args = ""
     if access.may(request, "args") and access.opens(request, job.queue, "args"):
-        args = Contents.read(job.jobtype, job.body, None).args
-    seconds = max(0.0, (now - at).total_seconds())
+        args = _line(job)
     return Run(
         jid=job.jid,
-        jobtype=job.jobtype,
+        name=contents.name(job.jobtype, contents.loads(job.body)),
         queue=job.queue,
         args=args if len(args) <= MAX_ARGS else f"{args[:MAX_ARGS]}…",
         process=process,
         started_at=at,
-        age_seconds=seconds,
+        age_seconds=max(0.0, (now - at).total_seconds()),
         reserve_for=job.reserve_for,
     )
+
+
+def _line(job: Job) -> str:
+    if job.body is None:
+        return _("too long for a list")
+    args = contents.Contents.read(job.jobtype, job.body, None).args
+    try:
+        return contents.line(json.dumps(json.loads(args), ensure_ascii=False))
+    except (ValueError, RecursionError):
+        return contents.line(args)

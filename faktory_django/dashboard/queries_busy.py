@@ -31,3 +31,10 @@ LEFT JOIN faktory_django_process p ON p.wid = l.wid
 ORDER BY l.expires_at, l.id, i.id
 LIMIT %(limit)s
 """
+# A text that is too long to be read for a list is left out.
+JOBS: Final = """
+SELECT j.id, j.jid, j.jobtype, j.queue, j.reserve_for,
+    CASE WHEN octet_length(j.body) <= %(longest)s THEN j.body END
+FROM faktory_django_job j
+WHERE j.id = ANY(%(ids)b::bigint[])
+"""

@@ -39,6 +39,8 @@ def context(request: HttpRequest) -> dict[str, Any]:
     """Return what the frame of a page shows of the choices."""
     return {
         "every": interval(request),
+        # Without JavaScript a page is renewed as a whole, but only for those who have asked.
+        "reload": interval(request) if _chosen(request) else 0,
         "intervals": INTERVALS,
         "kept": [(k, v) for k, vs in request.GET.lists() for v in vs if k != "every"],
         "languages": languages(),
@@ -50,10 +52,13 @@ def context(request: HttpRequest) -> dict[str, Any]:
 
 def interval(request: HttpRequest) -> int:
     """Return the seconds between two renewals; 0 is paused."""
-    for said in (request.GET.get("every"), request.COOKIES.get(EVERY)):
-        if said is not None and said in map(str, INTERVALS):
-            return int(said)
-    return DEFAULT_INTERVAL
+    chosen = _chosen(request)
+    return int(chosen) if chosen else DEFAULT_INTERVAL
+
+
+def _chosen(request: HttpRequest) -> str:
+    said = (request.GET.get("every", ""), request.COOKIES.get(EVERY, ""))
+    return next((text for text in said if text in map(str, INTERVALS)), "")
 
 
 def remember(request: HttpRequest, response: HttpResponse) -> None:

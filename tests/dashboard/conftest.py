@@ -9,6 +9,8 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.test import Client
 
+from faktory_django.models import AuditEntry
+
 from . import world
 
 if TYPE_CHECKING:
@@ -52,3 +54,10 @@ def busy(db: None) -> world.World:
     """Return a database with jobs in every place, workers and months of history."""
     del db
     return world.build()
+
+
+@pytest.fixture
+def blank_record(busy: world.World) -> None:
+    """Forget what people have done on the busy day."""
+    del busy
+    AuditEntry.objects.all().delete()

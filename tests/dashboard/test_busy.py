@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from . import world
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("busy")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("busy", "blank_record")]
 PAGE = "/faktory/busy/"
 STEER = ("view_job", "change_process")
 

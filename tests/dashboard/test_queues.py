@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from django.test import Client
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("busy")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("busy", "blank_record")]
 PAGE = "/faktory/queues/"
 ACT = ("view_job", "act_on_job")
 FLUSH = (*ACT, "delete_job")

@@ -116,7 +116,8 @@ def test_no_worker_at_all_is_said_first(viewer: Client) -> None:
 def test_workers_that_are_all_busy_are_told(viewer: Client) -> None:
     worker(concurrency=1)
     wait_in("default")
-    Lease.objects.create(wid="w1", claimed_at=timezone.now(), ids=[1])
+    job = Job.objects.get()
+    Lease.objects.create(wid="w1", claimed_at=timezone.now(), ids=[job.pk])
 
     assert said(viewer) == ["All workers are busy: 1 job at a time is all they can do."]
 

@@ -4,6 +4,7 @@
 (() => {
   const one = (selector, from = document) => from.querySelector(selector);
   const all = (selector, from = document) => from.querySelectorAll(selector);
+  const SCROLLED = ".bar, .tiles";
   let paused = false;
 
   /* Times are told in the zone of the browser: the server knows it by a cookie from then on. */
@@ -28,6 +29,28 @@
     const live = event.target;
     if (live.id === "live" && isBusy(live)) event.preventDefault();
   });
+  /* What has no live part is a login, or the page of an error: what is there stays. */
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.target.id !== "live") return;
+    if (!event.detail.serverResponse.includes('id="live"')) {
+      event.detail.shouldSwap = false;
+      tellLost(true);
+      return;
+    }
+    tellLost(false);
+    const places = [...all(SCROLLED)].map((found) => found.scrollLeft);
+    document.addEventListener("htmx:afterSwap", () => {
+      all(SCROLLED).forEach((found, i) => { found.scrollLeft = places[i]; });
+    }, { once: true });
+  });
+  document.addEventListener("htmx:sendError", () => tellLost(true));
+
+  function tellLost(lost) {
+    const note = one("[data-lost]");
+    if (note) note.textContent = lost ? note.dataset.lost : "";
+    one(".dot")?.classList.toggle("off", lost || paused);
+  }
+
   document.addEventListener("visibilitychange", () => {
     const live = one("#live[hx-get]");
     if (!document.hidden && live && window.htmx) window.htmx.trigger(live, "renew");
