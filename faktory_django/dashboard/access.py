@@ -26,13 +26,14 @@ NEEDS: Final = {
     "view": ("view_job",),
     "args": ("view_job", "view_job_args"),
     "act": ("view_job", "act_on_job"),
+    "copy": ("view_job", "view_job_args", "act_on_job"),
     "flush": ("view_job", "act_on_job", "delete_job"),
     "steer": ("view_job", "change_process"),
 }
 
 
 def may(request: HttpRequest, action: str) -> bool:
-    """Return whether this person may "view", see "args", "act", "flush" or "steer" processes."""
+    """Return whether this person may "view", see "args", "act", "copy", "flush" or "steer"."""
     user = request.user
     if not (user.is_active and user.is_staff):
         return False

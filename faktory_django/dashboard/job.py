@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -12,6 +14,7 @@ from faktory_django import payload, settings
 from faktory_django.contents import cut, line
 
 from . import access, job_rows, why
+from .lists import LISTS
 from .page import is_fragment, now, page, render
 from .serving import services
 from .timeline import Moments, timeline
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from .job_rows import Row
+    from .lists import Act
     from .serving import Service
     from .timeline import Event
 
@@ -50,6 +54,8 @@ class Shown:
     events: list[Event]
     retry: int
     may_see_args: bool
+    may_copy: bool
+    acts: Sequence[Act]
 
     @property
     def state_name(self) -> str:
@@ -94,16 +100,30 @@ def job(request: HttpRequest, jid: str) -> HttpResponse:
         "jid": jid,
         "jobs": [_shown(request, row, i, served) for i, row in enumerate(rows, 1)],
         "live": True,
+        "came_from": _came_from(request),
     }
     # htmx does not put an error on the page, and that a job has ended is none
     status = 200 if rows or is_fragment(request) else 404
     return render(request, "job.html", context, status=status)
 
 
+def _came_from(request: HttpRequest) -> str:
+    """Return the list that this page was reached from, with its filter; empty for none."""
+    asked = request.GET.get("next", "")
+    allowed = url_has_allowed_host_and_scheme(asked, request.get_host(), request.is_secure())
+    return asked if allowed and asked.startswith(reverse("faktory:overview")) else ""
+
+
 def _shown(request: HttpRequest, row: Row, number: int, served: Mapping[str, Service]) -> Shown:
     at = now(request)
     retry = payload.retry_of(row.job.body)
     queue = row.job.queue
+    may = {
+        action: access.may(request, action) and access.opens(request, queue, action)
+        for action in ("act", "args")
+    }
+    # what is in work is its worker's
+    acts = LISTS[row.place].acts.values() if may["act"] and row.hold is None else ()
     return Shown(
         number=number,
         row=row,
@@ -111,7 +131,9 @@ def _shown(request: HttpRequest, row: Row, number: int, served: Mapping[str, Ser
         reasons=reasons(row, served[queue], at, retry),
         events=timeline(moments(row), at, retrying=row.place == "retries"),
         retry=retry,
-        may_see_args=access.may(request, "args") and access.opens(request, queue, "args"),
+        may_see_args=may["args"],
+        may_copy=may["act"] and may["args"],
+        acts=tuple(acts),
     )
 
 

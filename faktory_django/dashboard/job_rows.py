@@ -71,6 +71,11 @@ class Row:
     ahead: Count | None = None
 
     @property
+    def key(self) -> str:
+        """Its key as it stands in forms, whatever the language."""
+        return str(self.job.pk)
+
+    @property
     def contents(self) -> Contents:
         """What the job carries, secrets hidden."""
         return Contents.of(self.job)
@@ -82,14 +87,6 @@ def rows(request: HttpRequest, jid: str) -> list[Row]:
     Six queries at most.
     """
     return [row for row in _rows(jid) if access.opens(request, row.job.queue, "view")]
-
-
-def one(request: HttpRequest, jid: str, place: str, key: int) -> Row | None:
-    """Return one job of a jid if it still is in that place and this person may see it."""
-    found = _of(MODELS[place], jid).filter(pk=key).first()
-    if found is None or not access.opens(request, found.queue, "view"):
-        return None
-    return Row(place, found)
 
 
 def _rows(jid: str) -> Iterator[Row]:

@@ -8,6 +8,7 @@ from . import (
     busy,
     errors,
     job,
+    job_edit,
     language,
     operation,
     overview,
@@ -15,6 +16,7 @@ from . import (
     queues,
     sets,
     stats,
+    storage,
     types,
 )
 from .converters import AnyText
@@ -38,6 +40,8 @@ urlpatterns = [
     path("health", stats.health, name="health"),
     path("language/", language.language, name="language"),
     path("jobs/<text:jid>/", job.job, name="job"),
+    path("jobs/<text:jid>/copy/", job_edit.job_edit, name="job_edit"),
+    path("storage/", storage.storage, name="storage"),
     path("types/", types.types, name="types"),
     path("types/<text:jobtype>/", types.type_page, name="type"),
 ]

@@ -64,6 +64,12 @@ def kilobytes(value: int) -> str:
 
 
 @register.filter
+def size(value: int) -> str:
+    """Return bytes in the largest unit: 84 MB."""
+    return figures.size(value)
+
+
+@register.filter
 def rate(value: float) -> str:
     """Return a rate per second: 0, 0.3, 12."""
     return figures.rate(value)
