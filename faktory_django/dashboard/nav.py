@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -46,11 +46,7 @@ def nav(request: HttpRequest) -> list[Item]:
     match = request.resolver_match
     here = match.url_name or "" if match else ""
     here = BELONGS.get(here, here)
-    items = []
-    for name, label in PAGES.items():
-        try:
-            url = reverse(f"faktory:{name}")
-        except NoReverseMatch:
-            continue
-        items.append(Item(name, label, url, found.get(name), name == here))
-    return items
+    return [
+        Item(name, label, reverse(f"faktory:{name}"), found.get(name), name == here)
+        for name, label in PAGES.items()
+    ]

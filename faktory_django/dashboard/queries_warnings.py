@@ -42,12 +42,3 @@ WHERE p.kind <> 'wire' AND p.beat_at < %(now)s - %(late)s * interval '1 second'
 ORDER BY p.beat_at, p.wid
 LIMIT 1
 """
-# Whose snapshot keeps vacuum from removing dead rows, which every claim then reads over.
-HORIZON: Final = """
-SELECT a.pid, extract(epoch FROM clock_timestamp() - a.xact_start)::float8
-FROM pg_stat_activity a
-WHERE a.datname = current_database() AND a.backend_type = 'client backend'
-AND a.pid <> pg_backend_pid() AND a.backend_xmin IS NOT NULL AND a.xact_start IS NOT NULL
-ORDER BY a.xact_start, a.pid
-LIMIT 1
-"""

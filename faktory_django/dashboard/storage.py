@@ -79,7 +79,8 @@ def holders(*, seconds: float = LONG_SECONDS) -> list[Holder]:
 
 
 def _tables() -> list[Table]:
-    models = {m._meta.db_table: m for m in apps.get_app_config("faktory_django").get_models()}
+    ours = apps.get_app_config("faktory_django").get_models()
+    models = {model._meta.db_table: model for model in ours if not model._meta.proxy}
     rows = execute(database(None), queries_storage.TABLES, {"names": sorted(models)})
     return [Table(row[0], models[row[0]]._meta.verbose_name_plural, *row[1:]) for row in rows]
 

@@ -15,7 +15,9 @@ from faktory_django.lifecycle.connection import database, execute
 
 from . import access, figures, queries_warnings
 from .counts import CAP, Count, capped, counts
+from .horizon import GRAVE_SECONDS
 from .page import now
+from .storage import holders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 # How long something may last before it is worth a word.
 OVERDUE_SECONDS: Final = 15
 UNFOLDED_SECONDS: Final = 180
-HORIZON_SECONDS: Final = 300
+HORIZON_SECONDS: Final = GRAVE_SECONDS
 # A queue whose jobs ran in so many last minutes is served, if only by a client of the wire.
 SERVED_MINUTES: Final = 10
 MAX_QUEUES: Final = 8
@@ -120,11 +122,9 @@ def _silent(request: HttpRequest) -> Iterator[Trouble]:
 
 
 def _horizon() -> Iterator[Trouble]:
-    for pid, seconds in execute(database(None), queries_warnings.HORIZON):
-        if seconds > HORIZON_SECONDS:
-            text = _("Pid %(pid)d of the database has held back vacuum for %(duration)s.")
-            said = {"pid": pid, "duration": figures.duration(seconds)}
-            yield Trouble(text % said, _page("storage"), urgent=False)
+    for holder in holders(seconds=HORIZON_SECONDS):
+        if holder.grave:
+            yield Trouble(holder.text, _page("storage"), urgent=False)
 
 
 def _served(recent: Minutes | None) -> bool:
