@@ -27,15 +27,19 @@ if TYPE_CHECKING:
 PER_PAGE: Final = 50
 WRONG: Final[dict[str, Any]] = {
     BadSearch.UNKNOWN: gettext_lazy(
-        "“%(word)s” is nothing to search by; what is: type, queue, tag, label, error, args, custom,"
-        " jid"
+        "“%(word)s” is nothing that can be searched. What can: type:, queue:, error:, args., tag:,"
+        " label:, custom. and jid:"
     ),
-    BadSearch.EMPTY: gettext_lazy("“%(word)s” says nothing to look for"),
-    BadSearch.QUOTE: gettext_lazy("a quotation mark is missing at “%(word)s”"),
-    BadSearch.PATH: gettext_lazy("“%(word)s”: only args and custom have parts"),
-    BadSearch.LONG: gettext_lazy("a search has at most %(characters)s characters: “%(word)s”"),
-    BadSearch.MANY: gettext_lazy("a search has at most %(terms)s parts; “%(word)s” is one more"),
-    BadSearch.NUL: gettext_lazy("“%(word)s” holds a character that no text can hold"),
+    BadSearch.EMPTY: gettext_lazy("“%(word)s” does not say what to look for."),
+    BadSearch.QUOTE: gettext_lazy("A quotation mark is missing at “%(word)s”."),
+    BadSearch.PATH: gettext_lazy("“%(word)s”: only args and custom have parts after a dot."),
+    BadSearch.LONG: gettext_lazy(
+        "A search has at most %(characters)s characters; this one begins with “%(word)s”."
+    ),
+    BadSearch.MANY: gettext_lazy(
+        "A search has at most %(terms)s parts; “%(word)s” is one too many."
+    ),
+    BadSearch.NUL: gettext_lazy("“%(word)s” has a character that no job can hold."),
 }
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from faktory_django.lifecycle.matching import Entry
 
 MAX_LINE: Final = 300
+MAX_JID: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,17 @@ class Row:
     message: str
     attempts: int
     narrower: str
+
+    @property
+    def short_jid(self) -> str:
+        """The beginning and the end of the jid."""
+        text = contents.line(self.jid)
+        return text if len(text) <= MAX_JID else f"{text[:4]}…{text[-4:]}"
+
+    @property
+    def error(self) -> str:
+        """The name of the error's class, without where it is from."""
+        return self.errtype.rpartition("::")[2].rpartition(".")[2] or self.errtype
 
 
 def row(entry: Entry, search: str, *, args: bool) -> Row:

@@ -172,7 +172,7 @@ def _conditions(query: Query) -> str:
     for nr, term in enumerate(query.terms):
         found.extend(f"NOT ({c})" if term.negated else f"({c})" for c in _columns(nr, term))
         if not term.negated:
-            found.extend(_texts(nr, term))
+            found.extend(f"({c})" for c in _texts(nr, term))
     return "\nAND ".join(found)
 
 
@@ -199,7 +199,7 @@ def _texts(nr: int, term: Term) -> list[str]:
         return []
     needles = [name for name, given in (("literal", term.literal), ("key", _key(term))) if given]
     return [
-        f"(strpos(w.body, %({needle}_{nr})s) > 0 OR strpos(w.body, '\\u') > 0)"
+        f"strpos(w.body, %({needle}_{nr})s) > 0 OR strpos(w.body, '\\u') > 0"
         for needle in needles
     ]
 

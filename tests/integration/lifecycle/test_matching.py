@@ -98,6 +98,9 @@ def test_a_page_before_a_place_ends_there(target: str) -> None:
         ("-args.user_id=1 error:E3", [3, 7]),
         ("args:10", [10]),
         ("error:user_id", []),
+        ("error:E3 queue:even", []),
+        ("queue:even args.user_id=1", []),
+        ("queue:even args.user_id=2", [2]),
         ("type:type% queue:e_en", []),
     ],
 )
