@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,7 @@ SCREENSHOTS: Final = HERE.parent.parent / ".ci" / "screenshots"
 MISSING: Final = "apt-get install chromium chromium-driver"
 DESKTOP: Final = (1280, 900)
 PHONE: Final = (390, 844)
+ZONE: Final = "Asia/Tokyo"
 # Nobody but the driver itself asks for it.
 NOT_OURS: Final = "/favicon.ico"
 
@@ -47,11 +49,12 @@ class Browser:
         self.site = site
 
     def sign_in(self, session: str) -> None:
-        """Be the user whose session this is."""
+        """Be the user whose session this is, on pages that are not renewed under one's hands."""
         self.driver.get(f"{self.site}/static/faktory_django/dashboard.css")
         self.driver.delete_all_cookies()
         zone = self.script("return Intl.DateTimeFormat().resolvedOptions().timeZone")
-        for name, value in (("sessionid", session), ("faktory_zone", zone)):
+        cookies = {"sessionid": session, "faktory_zone": zone, "faktory_every": "0"}
+        for name, value in cookies.items():
             self.driver.add_cookie({"name": name, "value": value, "path": "/"})
         self.complaints()
 
@@ -77,7 +80,11 @@ class Browser:
 
     def text(self) -> str:
         """Return what can be read on the page."""
-        return self.one("body").text
+        return str(self.script("return document.body.innerText"))
+
+    def read(self, selector: str) -> str:
+        """Return the text of an element, in one look: a renewal may exchange it between two."""
+        return str(self.script("return document.querySelector(arguments[0]).innerText", selector))
 
     def all(self, selector: str) -> list[WebElement]:
         """Return what a CSS selector finds."""
@@ -86,6 +93,13 @@ class Browser:
     def one(self, selector: str) -> WebElement:
         """Return the first that a CSS selector finds."""
         return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def press(self, selector: str) -> None:
+        """Click on something that leads to a page, and wait for the page."""
+        before = self.one("html")
+        self.one(selector).click()
+        until(lambda: self.one("html") != before, f"{selector} leads to a page")
+        until(lambda: self.script("return document.readyState") == "complete", "it is all there")
 
     def wait_for(self, text: str) -> None:
         """Wait until the page says something."""
@@ -141,5 +155,7 @@ def start() -> Chrome:
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = ChromeService(executable_path=found("chromedriver", missing=MISSING))
+    driver = found("chromedriver", missing=MISSING)
+    # Django has put the site's zone into the environment: people live in another one.
+    service = ChromeService(executable_path=driver, env={**os.environ, "TZ": ZONE})
     return Chrome(options=options, service=service)

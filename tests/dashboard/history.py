@@ -16,7 +16,7 @@ _INSERT: Final = """
 INSERT INTO faktory_django_counter (resolution, starts_at, queue, jobtype, pushed, done, failed,
     waits, runs)
 SELECT %(seconds)s, date_trunc(%(unit)s, clock_timestamp(), 'UTC') - i * %(step)s::interval,
-    %(queue)s, %(jobtype)s, n, n - n / %(failing)s, n / %(failing)s,
+    %(queue)s, %(jobtype)s, n, n - bad, bad,
     ARRAY[n / 10, n / 5, n / 4, n / 4, n / 8, n / 20, n / 40, 0, 0, 0, 0, 0, 0, 0, 0, 0],
     ARRAY[0, 0, n / 9, n / 4, n / 3, n / 5, n / 10, n / 30, n / 90, 0, 0, 0, 0, 0, 0, 0]
 FROM generate_series(%(first)s::int, %(last)s) AS i
@@ -24,6 +24,9 @@ CROSS JOIN LATERAL (
     SELECT (%(level)s * (1 + 0.6 * sin(i / 4.0) + 0.3 * sin(i * 1.7))
         * CASE WHEN i %% 7 = 3 THEN 0.3 ELSE 1 END)::int AS n
 ) AS wave
+CROSS JOIN LATERAL (
+    SELECT n / CASE WHEN i %% 19 = 5 THEN 5 ELSE %(failing)s END AS bad
+) AS failures
 """
 
 

@@ -20,7 +20,7 @@ _SHOWN: Final = ("title", "aria-label", "placeholder", "alt", "data-pause", "con
 _SILENT: Final = {"code", "pre", "script", "textarea"}
 # Names of things, which every language writes so, and what Django itself says.
 _NAMES: Final = re.compile(
-    r"faktory_django|Django|\b(UTC|CST|CDT|JID|RSS|SQL|JSON|PostgreSQL)\b|\d{4}-\d\d-\d\dT[\d:.Z]+"
+    r"faktory_django\w*|Django|\b(UTC|CST|CDT|JID|RSS|SQL|JSON|PostgreSQL)\b|\d{4}-\d\d-\d\dT[\d:.Z]+"
     r'|type:Fetch\* error:"timed out" args\.user_id=42'  # as it is typed
     r"|\b(Jan|Feb|March|April|May|June|July|Aug|Sept|Oct|Nov|Dec)\b\.?|[ap]\.m\."
 )

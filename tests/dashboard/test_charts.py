@@ -97,13 +97,19 @@ def test_a_step_says_its_values_in_words() -> None:
     assert [tick.label for tick in chart.y_ticks] == ["100 ms", "1 s"]
 
 
-@pytest.mark.parametrize(("count", "labels"), [(0, 0), (1, 1), (5, 5), (6, 3), (180, 5)])
-def test_labels_leave_room_for_each_other(count: int, labels: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "major", "minor"),
+    [(0, 0, 0), (1, 1, 0), (5, 5, 0), (6, 3, 3), (16, 4, 4), (60, 5, 5), (180, 5, 5)],
+)
+def test_labels_leave_room_for_each_other(count: int, major: int, minor: int) -> None:
     steps = Steps("day", [str(n) for n in range(count)])
 
     chart = charts.bars("Jobs", "jobs", steps, [Series("done", "done", [1] * count)])
 
-    assert len(chart.x_ticks) == labels
+    small = [tick for tick in chart.x_ticks if "minor" in tick.anchor]
+    assert len(small) == minor
+    assert len(chart.x_ticks) - len(small) == major
+    assert [tick.label for tick in chart.x_ticks][-1:] == [str(count - 1)][:count]
     assert len(chart.steps) == count
 
 

@@ -6,13 +6,14 @@ time but for the time: all of it is relative to the database's clock.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connection
 
-from faktory_django import payload
 from faktory_django.lifecycle import operations, queues
 from faktory_django.lifecycle.matching import Source
 from faktory_django.lifecycle.push import Push, push
@@ -50,7 +51,7 @@ ERRORS: Final = (
 DEEDS: Final = (
     ("pause", "queue", "mail", 1),
     ("requeue", "retries", "", 14),
-    ("discard", "dead", "dead-0099-9f2c4be1", 1),
+    ("discard", "dead", "0f3c9a6be1d24c5870aa91be", 1),
     ("stop", "process", "py-web-1-4711", 1),
     ("clear", "queue", "reports", 2_381),
     ("kill", "scheduled", "", 3),
@@ -79,17 +80,22 @@ class World:
 
 def jid(place: str, number: int) -> str:
     """Return a jid that is the same in every run."""
-    return f"{place}-{number:04d}-9f2c4be1"
+    return hashlib.sha256(f"{place} {number}".encode()).hexdigest()[:24]
 
 
-def failure(number: int, *, retry_count: int = 2) -> str:
+def ago(**times: float) -> str:
+    """Return an instant in the past as jobs carry it."""
+    then = datetime.now(tz=UTC) - timedelta(**times)
+    return then.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def failure(number: int) -> str:
     """Return a failure as the wire keeps it."""
     errtype, message = ERRORS[number % len(ERRORS)]
     return json.dumps(
         {
-            "failed_at": "2026-11-20T03:04:05.000000Z",
-            "next_at": "2026-11-20T03:14:05.000000Z",
-            "retry_count": retry_count,
+            "failed_at": ago(hours=1, minutes=7 * number),
+            "retry_count": number % 4,
             "message": message,
             "errtype": errtype,
             "backtrace": TRACEBACK,
@@ -102,9 +108,9 @@ def build() -> World:
     queues.declare(QUEUES)
     _push_waiting()
     wid = workers.start()
-    _fill_set("scheduledjob", "scheduled", 40, (60 + i * 97 for i in range(40)))
-    _fill_set("retryjob", "retry", 30, (15 + i * 61 for i in range(30)), failed=True)
-    _fill_set("deadjob", "dead", 24, (-i * 7_000 for i in range(24)), failed=True)
+    fill_set("scheduledjob", "scheduled", 40, (60 + i * 97 for i in range(40)))
+    fill_set("retryjob", "retry", 30, (15 + i * 61 for i in range(30)), failed=True)
+    fill_set("deadjob", "dead", 24, (-i * 7_000 for i in range(24)), failed=True)
     queues.pause("mail")
     history.write(TYPES)
     fold(connection)
@@ -123,8 +129,8 @@ def _push_waiting() -> None:
     found = []
     for i in range(120):
         jobtype, (queue, args) = _kind(i)
-        body = payload.canonical(jobtype, jid("waiting", i), json.dumps(args), queue=queue)
         priority = 5 if i % 17 == 0 else 0
+        body = _body(jid("waiting", i), jobtype, queue, args)
         found.append(Push(queue, jid("waiting", i), jobtype, body, priority=priority))
     push(found)
     with connection.cursor() as cursor:
@@ -133,9 +139,10 @@ def _push_waiting() -> None:
         )
 
 
-def _fill_set(
+def fill_set(
     table: str, place: str, size: int, seconds: Iterable[int], *, failed: bool = False
 ) -> None:
+    """Put jobs into a set, each due or dead so many seconds from the present."""
     at = "died_at" if table == "deadjob" else "due_at"
     rows = [_row(place, i, at, failed=failed) for i, at in zip(range(size), seconds, strict=True)]
     with connection.cursor() as cursor:
@@ -145,8 +152,13 @@ def _fill_set(
 def _row(place: str, i: int, at: int, *, failed: bool) -> list[Any]:
     jobtype, (queue, args) = _kind(i)
     name = jid(place, i)
-    body = payload.canonical(jobtype, name, json.dumps(args), queue=queue)
+    body = _body(name, jobtype, queue, args)
     return [queue, 0, name, jobtype, body, failure(i) if failed else None, at]
+
+
+def _body(name: str, jobtype: str, queue: str, args: list[Any]) -> str:
+    found = {"created_at": ago(hours=2), "jid": name, "jobtype": jobtype, "queue": queue}
+    return json.dumps({**found, "retry": 25, "args": args}, separators=(",", ":"))
 
 
 def _act() -> int:
