@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from faktory_django.lifecycle.connection import database, execute
 
+from . import figures
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.http import HttpRequest
 
 CAP: Final = 10_000
@@ -43,10 +47,18 @@ PLACES: Final = ("queues", "scheduled", "retries", "dead")
 
 
 class Count(NamedTuple):
-    """A number of jobs; roughly says that it is an estimate."""
+    """A number of jobs; roughly says that it is an estimate, or just more than the cap."""
 
     number: int
     roughly: bool = False
+
+    def text(self, shown: Callable[[float], str] = figures.tile) -> str:
+        """Return it for people: 1,204, ≈ 1,200,000 for an estimate, > 10,000 without one."""
+        if not self.roughly:
+            return shown(self.number)
+        if self.number <= CAP:
+            return f"> {shown(self.number)}"
+        return f"≈ {shown(round(self.number, 2 - len(str(self.number))))}"
 
 
 def counts(request: HttpRequest) -> dict[str, Count]:
@@ -66,4 +78,6 @@ def counts(request: HttpRequest) -> dict[str, Count]:
 
 def capped(size: int, estimate: int) -> Count:
     """Return a count up to the cap, the planner's estimate beyond it."""
-    return Count(size) if size <= CAP else Count(max(size, estimate), roughly=True)
+    if size <= CAP:
+        return Count(size)
+    return Count(estimate if estimate > size else CAP, roughly=True)

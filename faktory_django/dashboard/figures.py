@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils import formats
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, pgettext
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 THOUSANDS: Final = (
     (1_000_000_000, gettext_noop("%(n)s G")),
@@ -48,14 +45,6 @@ def short(number: float) -> str:
 def tile(number: float) -> str:
     """Return a count with all its digits up to a hundred millions, then in the short form."""
     return exact(number) if abs(number) < 100_000_000 else short(number)
-
-
-def roughly(number: int, *, estimate: bool, shown: Callable[[float], str] = tile) -> str:
-    """Return a count; an estimate is rounded to two digits and says so: ≈ 1,200,000."""
-    if not estimate:
-        return shown(number)
-    digits = max(len(str(abs(number))) - 2, 0)
-    return f"≈ {shown(round(number, -digits))}"
 
 
 def rate(per_second: float) -> str:

@@ -103,7 +103,7 @@ def _confirm(request: HttpRequest, name: str, typed: str, *, wrong: bool) -> Htt
         '%(count)s jobs that wait in queue "%(queue)s" will be discarded.',
         size.number,
     )
-    said = {"count": figures.roughly(size.number, estimate=size.roughly), "queue": name}
+    said = {"count": size.text(figures.exact), "queue": name}
     context = {
         "title": _("Clear a queue"),
         "question": question % said,

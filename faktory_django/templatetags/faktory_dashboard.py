@@ -39,13 +39,13 @@ def instant(moment: datetime | None) -> str:
 
 @register.simple_tag
 def number(value: Any) -> str:
-    """Return <data>: a short number, its exact value as the title; ≈ before an estimate."""
+    """Return <data>: a short number, its whole value as the title; ≈ before an estimate."""
     count = value if isinstance(value, Count) else Count(value)
     return format_html(
         '<data value="{}" title="{}">{}</data>',
         str(count.number),
-        figures.roughly(count.number, estimate=count.roughly, shown=figures.exact),
-        figures.roughly(count.number, estimate=count.roughly),
+        count.text(figures.exact),
+        count.text(),
     )
 
 
