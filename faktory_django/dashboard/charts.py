@@ -37,7 +37,10 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A line of the grid (y), or a label below it (x, in per cent, with its text anchor)."""
+    """A line of the grid (y), or a label below it (x, in per cent, with its text anchor).
+
+    A minor label is left out on a phone.
+    """
 
     at: str
     label: str
@@ -187,11 +190,14 @@ def _steps(steps: Steps, series: Sequence[Series], shown: Callable[[float], str]
 
 
 def _x_ticks(labels: Sequence[str]) -> Iterator[Tick]:
+    """Label the last step and some before it; half of them only where there is room."""
     every = max(1, math.ceil(len(labels) / MAX_LABELS))
-    for i in range(0, len(labels), every):
+    between = max(1, every // 2) if len(labels) > 1 else 1
+    for i in reversed(range(len(labels) - 1, -1, -between)):
         at = 100 * (i + 0.5) / len(labels)
-        anchor = "start" if at < 8 else "end" if at > 92 else "middle"
-        yield Tick(f"{_number(at)}%", labels[i], anchor)
+        anchor = "start" if at < 6 else "end" if at > 94 else "middle"
+        minor = (len(labels) - 1 - i) % every != 0
+        yield Tick(f"{_number(at)}%", labels[i], f"{anchor} minor" if minor else anchor)
 
 
 def _line(values: Sequence[float | None], scale: Scale) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -12,10 +13,12 @@ from django.utils.translation import gettext_lazy
 
 from faktory_django import payload, settings
 from faktory_django.contents import cut, line
+from faktory_django.search import quoted
 
 from . import access, job_rows, why
+from .error_groups import pattern_of
 from .lists import LISTS
-from .page import is_fragment, now, page, render
+from .page import now, page, render
 from .serving import services
 from .timeline import Moments, timeline
 
@@ -69,6 +72,17 @@ class Shown:
         return ": ".join(filter(None, (line(failure.get(k)) for k in ("errtype", "message"))))
 
     @property
+    def same_error(self) -> str:
+        """Where the jobs of its list with the same error are; empty for none."""
+        failure = self.row.contents.failure
+        said = (line(failure.get(k)) for k in ("errtype", "message"))
+        pattern = pattern_of(*said)
+        if not pattern or not LISTS[self.row.place].failed:
+            return ""
+        search = urlencode({"q": f"error:{quoted(pattern)}"})
+        return f"{reverse(f'faktory:{self.row.place}')}?{search}"
+
+    @property
     def traceback(self) -> str:
         """The lines of the latest error's traceback."""
         return cut("\n".join(self.row.contents.backtrace))
@@ -102,9 +116,7 @@ def job(request: HttpRequest, jid: str) -> HttpResponse:
         "live": True,
         "came_from": _came_from(request),
     }
-    # htmx does not put an error on the page, and that a job has ended is none
-    status = 200 if rows or is_fragment(request) else 404
-    return render(request, "job.html", context, status=status)
+    return render(request, "job.html", context)
 
 
 def _came_from(request: HttpRequest) -> str:

@@ -37,7 +37,6 @@ class CopyForm(forms.Form):
     """What the copy shall be; args and custom are JSON."""
 
     jobtype = forms.CharField(label=gettext_lazy("Type"), max_length=MAX_JOBTYPE)
-    queue = forms.CharField(label=gettext_lazy("Queue"), max_length=100)
     args = forms.CharField(
         label=gettext_lazy("Arguments"), strip=False, widget=forms.Textarea({"rows": 10})
     )
@@ -47,6 +46,7 @@ class CopyForm(forms.Form):
         strip=False,
         widget=forms.Textarea({"rows": 3}),
     )
+    queue = forms.CharField(label=gettext_lazy("Queue"), max_length=100)
     priority = forms.IntegerField(
         label=gettext_lazy("Priority"), min_value=-MAX_PRIORITY, max_value=MAX_PRIORITY
     )
@@ -54,12 +54,12 @@ class CopyForm(forms.Form):
         label=gettext_lazy("Retries allowed"), min_value=-1, max_value=MAX_RETRY
     )
     reserve_for = forms.IntegerField(
-        label=gettext_lazy("Time limit of a run, in seconds"),
+        label=gettext_lazy("Time limit of a run (s)"),
         min_value=60,
         max_value=MAX_RESERVE_FOR,
     )
     delay_seconds = forms.FloatField(
-        label=gettext_lazy("Run in so many seconds"), min_value=0, required=False
+        label=gettext_lazy("Delay until its run (s)"), min_value=0, required=False
     )
 
     def __init__(self, *args: Any, original: Original, **kwargs: Any) -> None:
