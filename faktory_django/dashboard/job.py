@@ -18,7 +18,7 @@ from faktory_django.search import quoted
 from . import access, job_rows, why
 from .error_groups import pattern_of
 from .lists import LISTS
-from .page import now, page, render
+from .page import is_fragment, now, page, render
 from .serving import services
 from .timeline import Moments, timeline
 
@@ -116,7 +116,9 @@ def job(request: HttpRequest, jid: str) -> HttpResponse:
         "live": True,
         "came_from": _came_from(request),
     }
-    return render(request, "job.html", context)
+    # htmx does not put an error on the page, and that a job has ended is none
+    status = 200 if rows or is_fragment(request) else 404
+    return render(request, "job.html", context, status=status)
 
 
 def _came_from(request: HttpRequest) -> str:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from .world import World
 
 
-def page(client: Client, jid: str) -> str:
-    response = client.get(reverse("faktory:job", args=[jid]))
-    assert response.status_code == 200
+def page(client: Client, jid: str, *, status: int = 200, headers: Any = None) -> str:
+    response = client.get(reverse("faktory:job", args=[jid]), headers=headers)
+    assert response.status_code == status
     return str(response.content.decode())
 
 
@@ -74,7 +74,13 @@ def test_jobs_that_share_a_jid_are_all_shown(chief: Client, busy: World) -> None
 
 
 def test_a_jid_that_no_job_has_says_what_that_means(chief: Client) -> None:
-    assert "No job has the jid gone-0001 any more" in page(chief, "gone-0001")
+    assert "No job has the jid gone-0001 any more" in page(chief, "gone-0001", status=404)
+
+
+def test_a_job_that_ends_while_somebody_looks_is_said_to_have_ended(chief: Client) -> None:
+    fragment = page(chief, "gone-0001", headers={"HX-Request": "true"})
+
+    assert "No job has the jid gone-0001 any more" in fragment
 
 
 def test_how_many_jobs_come_before_it_is_counted_by_priority_and_place(chief: Client) -> None:
@@ -121,7 +127,7 @@ def test_an_error_is_shown_with_its_traceback_folded(chief: Client, busy: World)
     text = page(chief, busy.retry)
 
     assert "socket.gaierror: [Errno -2] Name or service not known" in text
-    assert "<summary>Traceback (6 lines)</summary>" in text
+    assert "<summary>6 lines</summary>" in text
     assert "gateway.charge(card, amount)" in text
 
 
@@ -199,7 +205,7 @@ def test_a_job_of_a_queue_that_is_hidden_from_a_person_is_not_there(
 ) -> None:
     override_faktory(DASHBOARD_QUEUE_ACCESS="tests.dashboard.hooks.only_mail")
 
-    assert "No job has the jid" in page(chief, world.jid("retry", 0))
+    assert "No job has the jid" in page(chief, world.jid("retry", 0), status=404)
     assert page(chief, world.jid("retry", 1))
 
 
