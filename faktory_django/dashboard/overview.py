@@ -8,8 +8,6 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from faktory_django.lifecycle import stats
-
 from . import history, queue_table
 from .counts import Count, counts
 from .page import is_fragment, now, page, render
@@ -47,10 +45,10 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 
 def _tiles(request: HttpRequest) -> list[dict[str, Any]]:
-    found, total = counts(request), stats.totals()
+    found, (done, failed) = counts(request), history.totals()
     tiles = [
-        ("processed", _("Processed"), Count(total["done"] + total["failed"]), ""),
-        ("failed", _("Failed"), Count(total["failed"]), ""),
+        ("processed", _("Processed"), Count(done + failed), ""),
+        ("failed", _("Failed"), Count(failed), ""),
         ("busy", _("Busy"), found["busy"], "busy"),
         ("enqueued", _("Enqueued"), found["queues"], "queues"),
         ("retries", _("Retries"), found["retries"], "retries"),
@@ -72,7 +70,7 @@ def _tiles(request: HttpRequest) -> list[dict[str, Any]]:
 def _history(request: HttpRequest) -> dict[str, Any]:
     asked = request.GET.get("days", "")
     period = int(asked) if asked in map(str, history.PERIODS) else history.DEFAULT_PERIOD
-    chart = history.days_chart(now(request), period)
+    chart = history.days_chart(period)
     return {"history": chart, "period": period, "periods": history.PERIODS}
 
 

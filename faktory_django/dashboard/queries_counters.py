@@ -27,11 +27,12 @@ ORDER BY c.queue, c.step
 # index for each day: to reckon the day of each of many minutes would cost five times as much.
 DAYS: Final = """
 WITH day AS (
-    SELECT d.step, date_trunc('day', %(now)s, 'UTC') - d.step * interval '24 hours' AS at
+    SELECT d.step, date_trunc('day', clock_timestamp(), 'UTC') - d.step * interval '24 hours' AS at
     FROM generate_series(0, %(days)s::int - 1) AS d(step)
 )
-SELECT c.step, sum(c.done)::bigint, sum(c.failed)::bigint
-FROM (
+SELECT day.at, day.step, coalesce(sum(c.done), 0)::bigint, coalesce(sum(c.failed), 0)::bigint
+FROM day
+LEFT JOIN (
     SELECT day.step, m.done, m.failed
     FROM day
     CROSS JOIN (VALUES (60), (86400)) AS r(resolution)
@@ -41,12 +42,29 @@ FROM (
         WHERE b.resolution = r.resolution
         AND b.starts_at >= day.at AND b.starts_at < day.at + interval '24 hours'
     ) AS m
-    WHERE m.done IS NOT NULL
     UNION ALL
     SELECT day.step, d.done, d.failed
     FROM day
     JOIN faktory_django_counterdelta d ON date_trunc('day', d.starts_at, 'UTC') = day.at
+) AS c USING (step)
+GROUP BY day.at, day.step
+ORDER BY day.step DESC
+"""
+# All that was done up to the hour before this one. It stays as it is, but for what is folded late.
+SETTLED: Final = """
+SELECT hour.at, coalesce(sum(c.done), 0)::bigint, coalesce(sum(c.failed), 0)::bigint
+FROM (SELECT date_trunc('hour', clock_timestamp()) - interval '1 hour' AS at) AS hour
+LEFT JOIN faktory_django_counter c ON c.starts_at < hour.at
+GROUP BY hour.at
+"""
+# All that was done since.
+RECENT: Final = """
+SELECT coalesce(sum(c.done), 0)::bigint, coalesce(sum(c.failed), 0)::bigint
+FROM (
+    SELECT b.done, b.failed
+    FROM faktory_django_counter b
+    WHERE b.resolution IN (60, 86400) AND b.starts_at >= %(since)s
+    UNION ALL
+    SELECT d.done, d.failed FROM faktory_django_counterdelta d
 ) AS c
-GROUP BY c.step
-ORDER BY c.step
 """

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from datetime import UTC
-from functools import partial
-from typing import TYPE_CHECKING, Final, Generic, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import Error as DatabaseError
@@ -22,17 +20,14 @@ from faktory_django.processes import rss_kb
 from faktory_django.report import DESCRIPTION, PROTOCOL_VERSION, report
 
 from . import access
+from .kept import Kept
 from .page import TIMEOUT_MS, page, secured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from django.http import HttpRequest
 
-T = TypeVar("T")
-
-KEPT_SECONDS: Final = 1.0
 METHODS: Final = ("GET", "HEAD")
 PULSE: Final = """
 SELECT set_config('statement_timeout', %(timeout)s, true), clock_timestamp(),
@@ -46,41 +41,6 @@ class Pulse(NamedTuple):
 
     now: datetime
     connections: int
-
-
-class Kept(Generic[T]):
-    """A value that is read anew after a second, by one thread while the others wait for it.
-
-    An error of the database is kept as long: who waits for a database that does not answer
-    would otherwise ask it one after the other.
-    """
-
-    def __init__(self, read: Callable[[], T]) -> None:
-        self._read = read
-        self._lock = threading.Lock()
-        self._outcome: Callable[[], T] | None = None
-        self._read_at = 0.0
-
-    def get(self) -> T:
-        """Return it, a second old at most. Raises what reading has raised."""
-        with self._lock:
-            if self._outcome is None or time.monotonic() - self._read_at >= KEPT_SECONDS:
-                self._outcome = self._read_now()
-                self._read_at = time.monotonic()
-            outcome = self._outcome
-        return outcome()
-
-    def forget(self) -> None:
-        """Read it anew the next time."""
-        with self._lock:
-            self._outcome = None
-
-    def _read_now(self) -> Callable[[], T]:
-        try:
-            value = self._read()
-        except (DatabaseError, DatabaseNotReady) as wrong:
-            return partial(_raise, wrong)
-        return lambda: value
 
 
 @page(login=False)
@@ -117,10 +77,6 @@ def health(request: HttpRequest) -> HttpResponse:
     }
     now = pulse.now.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return secured(JsonResponse({"now": now, "server": server}))
-
-
-def _raise(wrong: Exception) -> NoReturn:
-    raise wrong
 
 
 def _pulse() -> Pulse:

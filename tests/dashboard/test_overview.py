@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -117,3 +118,27 @@ def test_it_costs_the_same_with_any_number_of_queues(
 
     with django_assert_max_num_queries(24):
         viewer.get(PAGE)
+
+
+def test_old_hours_and_days_are_not_read_each_time(
+    viewer: Client, busy: world.World, django_assert_max_num_queries: Any
+) -> None:
+    del busy
+    viewer.get(PAGE)
+
+    with django_assert_max_num_queries(22) as asked:
+        viewer.get(PAGE)
+
+    assert not any("generate_series" in query["sql"] for query in asked.captured_queries)
+
+
+def test_what_is_old_and_what_is_new_are_both_counted(viewer: Client) -> None:
+    now = timezone.now()
+    for hours, done in ((0, 1), (1, 20), (3, 300), (100, 4_000)):
+        at = now - timedelta(hours=hours)
+        Counter.objects.create(resolution=60, starts_at=at, queue="q", jobtype="t", done=done)
+    CounterDelta.objects.create(
+        starts_at=now - timedelta(hours=5), queue="q", jobtype="t", done=50_000
+    )
+
+    assert tiles(viewer.get(PAGE).content.decode())["processed"] == [54_321]

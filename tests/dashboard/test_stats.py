@@ -5,32 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import OperationalError
 from django.test import Client
 
-from faktory_django.dashboard import stats
 from faktory_django.lifecycle.push import Push, push
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from . import world
 
 pytestmark = pytest.mark.django_db
 INTEGERS = ("total_failures", "total_processed", "total_enqueued", "total_queues")
-
-
-@pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
-    """Keep nothing of another test."""
-    _forget()
-    yield
-    _forget()
-
-
-def _forget() -> None:
-    for kept in (stats.INFO, stats.PULSES):
-        kept.forget()
 
 
 def test_stats_have_the_shape_of_info(viewer: Client, busy: world.World) -> None:
@@ -94,25 +79,6 @@ def test_stats_ask_the_database_for_the_numbers_once_a_second_at_most(viewer: Cl
     kept = viewer.get("/faktory/stats").json()["faktory"]["total_enqueued"]
 
     assert kept == before
-
-
-def test_an_error_is_kept_like_a_value_and_then_tried_again() -> None:
-    asked: list[int] = []
-
-    def read() -> int:
-        asked.append(1)
-        if len(asked) == 1:
-            raise OperationalError("gone")
-        return 7
-
-    kept = stats.Kept(read)
-
-    for _ in range(2):
-        with pytest.raises(OperationalError, match="gone"):
-            kept.get()
-    kept.forget()
-    assert kept.get() == 7
-    assert len(asked) == 2
 
 
 def test_who_does_not_read_is_told_what_can_be_asked(db: None) -> None:
