@@ -1,6 +1,6 @@
 """Error groups: failures that are the same but for numbers in their messages.
 
-Among the next 10,000 retries and the latest 10,000 dead jobs: no index knows errors.
+Among the next 5,000 retries and the latest 5,000 dead jobs: no index knows errors.
 """
 
 from __future__ import annotations
@@ -14,31 +14,35 @@ from urllib.parse import urlencode
 
 from faktory_django import contents
 from faktory_django.lifecycle.connection import database, execute
+from faktory_django.lifecycle.matching_sql import HEAD
 from faktory_django.search import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-WINDOW: Final = 10_000
+WINDOW: Final = 5_000
 MAX_GROUPS: Final = 2_000
 MAX_PATTERN: Final = 180
 SHOWN: Final = 100
 TYPES_SHOWN: Final = 3
 
-# A pattern takes the strings out of the JSON, which may be what no cast accepts. A quotation mark
-# inside a string has a backslash before it, so a key is found only where it is one.
-_FAILURES: Final = """
-SELECT '{place}' AS place,
-    left(substring(w.failure FROM '"errtype": ?"((?:[^"\\\\]|\\\\.)*)"'), 200) AS errtype,
-    left(substring(w.failure FROM '"message": ?"((?:[^"\\\\]|\\\\.)*)"'), 400) AS message,
+# The text after a key of the JSON, which may be what no cast accepts, up to the quotation mark that
+# ends it; one inside has a backslash before it, so a key is found only where it is one. Casts and
+# regular expressions would take five times as long.
+_TEXT: Final = """replace(split_part(replace(left(
+        split_part(f.head, '"{key}":', 2), {length}), '\\"', chr(1)), '"', 2), chr(1), '\\"')"""
+_FAILURES: Final = f"""
+SELECT '{{place}}' AS place, {_TEXT.format(key="errtype", length=120)} AS errtype,
+    {_TEXT.format(key="message", length=200)} AS message,
     w.jobtype, count(*) AS number, min(w.at) AS first_at, max(w.at) AS last_at
 FROM (
-    SELECT s.{at} AS at, s.queue, s.jobtype, s.failure
-    FROM {table} s
-    ORDER BY s.{at} {way}, s.id {way}
+    SELECT s.{{at}} AS at, s.queue, s.jobtype, s.failure
+    FROM {{table}} s
+    ORDER BY s.{{at}} {{way}}, s.id {{way}}
     LIMIT %(window)s
 ) AS w
+CROSS JOIN LATERAL (SELECT {HEAD.format(failure="w.failure")} AS head OFFSET 0) AS f
 WHERE %(queues)s::text[] IS NULL OR w.queue = ANY(%(queues)s::text[])
 GROUP BY 1, 2, 3, 4
 """
