@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from faktory_django.lifecycle import info, queues
+from faktory_django.lifecycle import queues
 from faktory_django.lifecycle.connection import database
 from faktory_django.models import Queue
 
 from . import access, history
-from .counts import CAP, Count, capped
+from .counts import Count, queue_counts
 from .page import now
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from .charts import Sparkline
-
-# Beyond the cap the planner is asked, for so many queues of a page.
-MAX_ESTIMATES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +55,14 @@ def one(request: HttpRequest, name: str, minutes: Mapping[str, history.Minutes])
 
 def size(name: str) -> Count:
     """Return how much waits in a queue."""
-    return _sizes([name])[name]
+    return queue_counts([name])[name]
 
 
 def _rows(
     request: HttpRequest, page: Sequence[Queue], minutes: Mapping[str, history.Minutes]
 ) -> list[Row]:
     names = [queue.name for queue in page]
-    sizes = _sizes(names)
+    sizes = queue_counts(names)
     waits = queues.latencies(names) if names else {}
     at, idle = now(request), history.Minutes()
     may = {action: access.may(request, action) for action in ("act", "flush")}
@@ -86,12 +83,3 @@ def _rows(
         )
         found.append(row)
     return found
-
-
-def _sizes(names: Sequence[str]) -> dict[str, Count]:
-    if not names:
-        return {}
-    found = queues.sizes(names, cap=CAP + 1)
-    large = sorted(name for name, size in found.items() if size > CAP)
-    estimates = {name: info.estimate_queue(database(None), name) for name in large[:MAX_ESTIMATES]}
-    return {name: capped(size, estimates.get(name, 0)) for name, size in found.items()}

@@ -14,7 +14,7 @@ from faktory_django.lifecycle import queues
 from faktory_django.lifecycle.connection import database, execute
 
 from . import access, figures, queries_warnings
-from .counts import CAP, Count, capped, counts
+from .counts import counts, queue_counts
 from .horizon import GRAVE_SECONDS
 from .page import now
 from .storage import holders
@@ -81,12 +81,12 @@ def _queues(request: HttpRequest, minutes: Mapping[str, Minutes]) -> Iterator[Tr
     if not paused:
         return
     names = list(paused)
-    sizes = queues.sizes(names, cap=CAP + 1)
+    sizes = queue_counts(names)
     waits = queues.latencies(names)
     for name in names[:MAX_QUEUES]:
         said = {
             "queue": name,
-            "count": _said(capped(sizes[name], 0)),
+            "count": sizes[name].text(figures.exact),
             "oldest": figures.duration(waits[name]),
         }
         if paused[name]:
@@ -129,11 +129,6 @@ def _horizon() -> Iterator[Trouble]:
 
 def _served(recent: Minutes | None) -> bool:
     return recent is not None and sum(recent.ran[-SERVED_MINUTES:]) > 0
-
-
-def _said(count: Count) -> str:
-    shown = figures.exact(min(count.number, CAP))
-    return _("more than %(count)s") % {"count": shown} if count.roughly else shown
 
 
 def _page(name: str) -> str:

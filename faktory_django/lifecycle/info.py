@@ -66,14 +66,10 @@ def info(connection: BaseDatabaseWrapper, *, max_queues: int = 1_000) -> Info:
     queues = dict(execute(connection, QUEUES, limits))
     for name, size in queues.items():
         if size > EXACT:
-            queues[name] = max(size, estimate_queue(connection, name))
+            source = "faktory_django_ready r WHERE r.queue = %(queue)s"
+            queues[name] = max(size, _estimate(connection, source, queue=name))
     _pushed, done, failed, _discarded, _reaped = execute(connection, TOTALS)[0]
     return Info(queues, sets | {"working": working}, workers, done + failed, failed)
-
-
-def estimate_queue(connection: BaseDatabaseWrapper, name: str) -> int:
-    """Return how many jobs the planner thinks wait in a queue."""
-    return _estimate(connection, "faktory_django_ready r WHERE r.queue = %(queue)s", queue=name)
 
 
 def _estimate(connection: BaseDatabaseWrapper, source: str, **params: str) -> int:

@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import connection
 
-from faktory_django.dashboard import counts, queue_table, queues
+from faktory_django.dashboard import counts, queues
 from faktory_django.lifecycle.push import Push, push
 from faktory_django.models import AuditEntry, Queue, Ready
 
@@ -49,12 +50,25 @@ def test_each_queue_has_its_size_its_oldest_wait_and_its_rates(viewer: Client) -
 def test_a_large_queue_is_not_counted_and_says_so(
     viewer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (counts, queue_table):
-        monkeypatch.setattr(module, "CAP", 20)
+    monkeypatch.setattr(counts, "MANY_CAP", 20)
 
     row = text_of(viewer).partition('id="queue-reports"')[2].partition("</tr>")[0]
 
     assert re.search(r">(&gt; 20|≈ \d+)</data>", row)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_large_queue_is_estimated_as_the_planner_does(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counts, "MANY_CAP", 20)
+    fill("reports", 600)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE faktory_django_ready")
+
+    row = text_of(viewer).partition('id="queue-reports"')[2].partition("</tr>")[0]
+
+    assert ">≈ 620</data>" in row
 
 
 def test_who_may_not_act_sees_no_buttons_and_is_refused(viewer: Client) -> None:
