@@ -117,7 +117,7 @@ def types(request: HttpRequest) -> HttpResponse:
     rows = execute(database(None), queries_types.TYPES, params)
     context = {
         "title": _("Job types"),
-        "live": True,
+        "live": period.span == MINUTE,
         "types": [(jobtype, Numbers(*numbers)) for jobtype, *numbers in rows],
         "cut": len(rows) == MAX_TYPES,
         "period": period,
@@ -137,7 +137,7 @@ def type_page(request: HttpRequest, jobtype: str) -> HttpResponse:
     total = total_of(numbers)
     context = {
         "title": jobtype or "-",
-        "live": True,
+        "live": period.span == MINUTE,
         "jobtype": jobtype,
         "total": total,
         "charts": _charts(period, period.since(now(request)), numbers),
