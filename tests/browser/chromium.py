@@ -68,8 +68,7 @@ class Browser:
         """Choose the theme, the language and the size of the window for the pages to come."""
         feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._cdp("Emulation.setEmulatedMedia", features=[feature])
-        self._cdp("Network.enable")
-        self._cdp("Network.setExtraHTTPHeaders", headers={"Accept-Language": language})
+        self.driver.add_cookie({"name": "django_language", "value": language, "path": "/"})
         metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1}
         self._cdp("Emulation.setDeviceMetricsOverride", mobile=size == PHONE, **metrics)
 

@@ -21,7 +21,7 @@ SELECT %(seconds)s, date_trunc(%(unit)s, clock_timestamp(), 'UTC') - i * %(step)
     ARRAY[0, 0, n / 9, n / 4, n / 3, n / 5, n / 10, n / 30, n / 90, 0, 0, 0, 0, 0, 0, 0]
 FROM generate_series(%(first)s::int, %(last)s) AS i
 CROSS JOIN LATERAL (
-    SELECT (%(level)s * (1 + 0.6 * sin(i / 4.0) + 0.3 * sin(i * 1.7))
+    SELECT (%(level)s * (1 + 0.6 * sin(i / 4.0 + %(phase)s) + 0.3 * sin(i * 1.7 * %(phase)s))
         * CASE WHEN i %% 7 = 3 THEN 0.3 ELSE 1 END)::int AS n
 ) AS wave
 CROSS JOIN LATERAL (
@@ -38,6 +38,7 @@ def write(types: Mapping[str, tuple[str, list[Any]]]) -> None:
                 "queue": queue,
                 "jobtype": jobtype,
                 "failing": 40 + 30 * number,
+                "phase": number,
             }
             minutes = {"seconds": 60, "unit": "minute", "step": "1 minute", "level": 300 / number}
             days = {"seconds": 86_400, "unit": "day", "step": "1 day", "level": 40_000 / number}

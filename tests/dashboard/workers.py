@@ -19,6 +19,9 @@ RUBY: Final = "ruby-11cd"
 SERVER: Final = "server-7419"
 
 _AGE: Final = """
+WITH claimed AS (
+    UPDATE faktory_django_lease SET claimed_at = claimed_at - interval '43 s'
+)
 UPDATE faktory_django_process
 SET started_at = started_at - (10 + length(wid) * 37) * interval '1 minute'
 """
