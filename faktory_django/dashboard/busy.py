@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 PER_PAGE: Final = 100
-MAX_RUNNING: Final = 200
+MAX_RUNNING: Final = 100
 MAX_WID: Final = 200
 STATES: Final = {"quiet": Process.State.QUIET, "stop": Process.State.TERMINATE}
 ALL: Final = "all"
