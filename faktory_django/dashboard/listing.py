@@ -136,7 +136,7 @@ def _found(source: Source, wanted: Asked) -> Found:
             after=place,
             backwards=backwards,
             limit=PER_PAGE,
-            window=matching.WINDOW,
+            window=matching.WINDOW_OF_QUEUE if source.queue else matching.WINDOW,
         )
     except ValueError as wrong:
         raise BadRequest(_("There is no such page.")) from wrong

@@ -52,7 +52,7 @@ _KILL: Final = Act(
         "%(count)s jobs will be moved to the dead.",
         "number",
     ),
-    ngettext_lazy("%(count)s job is dead now.", "%(count)s jobs are dead now.", "count"),
+    ngettext_lazy("%(count)s job is dead now.", "%(count)s jobs are dead now.", "number"),
     _("Yes, kill them"),
     _("They will not run, and can be retried from there."),
 )
@@ -63,7 +63,7 @@ _DISCARD: Final = Act(
     ngettext_lazy(
         "%(count)s job will be thrown away.", "%(count)s jobs will be thrown away.", "number"
     ),
-    ngettext_lazy("%(count)s job was thrown away.", "%(count)s jobs were thrown away.", "count"),
+    ngettext_lazy("%(count)s job was thrown away.", "%(count)s jobs were thrown away.", "number"),
     _("Yes, discard them"),
     _("What is discarded cannot be brought back."),
     flush=True,

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # How many entries a look passes, and how many texts of jobs it reads.
 WINDOW: Final = 10_000
+# Of a queue the jobs are looked up one by one.
+WINDOW_OF_QUEUE: Final = 5_000
 CANDIDATES: Final = 1_000
 LONGEST_BODY: Final = 65_536
 _PLACE: Final = re.compile(r"(-?[0-9]{1,19})\.(-?[0-9]{1,19})", re.ASCII)

@@ -9,8 +9,11 @@ import pytest
 from django.contrib.messages import get_messages
 from django.db import connection
 from django.test import Client
+from django.utils import translation
 
-from faktory_django.dashboard import everything
+from faktory_django.dashboard import everything, figures
+from faktory_django.dashboard.lists import LISTS
+from faktory_django.dashboard.outcome import say
 from faktory_django.lifecycle import operations, queues
 from faktory_django.lifecycle.fetch import Consumer
 from faktory_django.lifecycle.push import Push, push
@@ -125,6 +128,16 @@ def test_a_retry_that_has_just_run_is_not_touched(chief: Client) -> None:
         "1 job had moved on and is untouched.",
     ]
     assert [job.jid for job in Job.objects.all()] == ["jid-1"]
+
+
+@pytest.mark.parametrize("number", [1, 2, 5_000])
+@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize("name", LISTS)
+def test_every_text_with_a_number_can_be_said(name: str, language: str, number: int) -> None:
+    with translation.override(language):
+        for act in LISTS[name].acts.values():
+            for text in (act.question, act.done):
+                assert figures.exact(number) in say(text, number)
 
 
 def test_nothing_ticked_does_nothing(chief: Client) -> None:
