@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 
@@ -95,10 +96,15 @@ class Browser:
 
     def press(self, selector: str) -> None:
         """Click on something that leads to a page, and wait for the page."""
-        before = self.one("html")
+        self.script("window.left = true")
         self.one(selector).click()
-        until(lambda: self.one("html") != before, f"{selector} leads to a page")
-        until(lambda: self.script("return document.readyState") == "complete", "it is all there")
+        until(self._has_arrived, f"{selector} leads to a page")
+
+    def _has_arrived(self) -> bool:
+        try:
+            return bool(self.script("return !window.left && document.readyState === 'complete'"))
+        except WebDriverException:  # between two pages
+            return False
 
     def wait_for(self, text: str) -> None:
         """Wait until the page says something."""

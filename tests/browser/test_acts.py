@@ -98,6 +98,7 @@ def test_more_than_a_thousand_take_a_number_that_is_typed(browser: Browser) -> N
     browser.one("#typed").send_keys("12")
     browser.press("button[name=confirmed]")
     assert ScheduledJob.objects.count() == 1_240
+    assert len(browser.complaints()) == 1  # the question is asked again with 400
 
     browser.one("#typed").send_keys("1,240")
     browser.press("button[name=confirmed]")
@@ -129,7 +130,7 @@ def test_the_filter_survives_going_into_a_job_and_back(browser: Browser) -> None
     visit(browser, "retries", "?q=type:FetchURL")
 
     browser.press(".jobs tbody th a")
-    browser.press(".back a")
+    browser.press(".came-from a")
 
     assert browser.driver.current_url.endswith("?q=type:FetchURL")
 
@@ -141,7 +142,7 @@ def test_a_copy_of_a_job_is_edited_and_pushed(browser: Browser, busy: World) -> 
     args = browser.one("#id_args")
     args.clear()
     args.send_keys('[42, {"token": "•••"}]')
-    browser.press(".edit button.default-button")
+    browser.press(".edit .push-button")
 
     [copy] = Job.objects.filter(jobtype="shop.jobs.charge_card").order_by("-pk")[:1]
     assert copy.jid != busy.retry
