@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from faktory_django import payload, settings
-from faktory_django.contents import cut, line
+from faktory_django.contents import cut, line, name
 from faktory_django.search import quoted
 
 from . import access, job_rows, why
@@ -110,7 +110,7 @@ def job(request: HttpRequest, jid: str) -> HttpResponse:
     rows = job_rows.rows(request, jid)
     served = services((row.job.queue for row in rows), now(request)) if rows else {}
     context = {
-        "title": line(rows[0].job.jobtype) if rows else _("Job"),
+        "title": line(name(rows[0].job.jobtype, rows[0].contents.body)) if rows else _("Job"),
         "jid": jid,
         "jobs": [_shown(request, row, i, served) for i, row in enumerate(rows, 1)],
         "live": True,
