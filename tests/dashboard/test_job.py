@@ -131,9 +131,7 @@ def test_an_error_is_shown_with_its_traceback_folded(chief: Client, busy: World)
     assert "gateway.charge(card, amount)" in text
 
 
-def test_a_job_that_a_framework_wraps_is_called_by_its_own_name(
-    chief: Client, busy: World
-) -> None:
+def test_a_job_that_a_framework_wraps_is_called_by_its_own_name(chief: Client, busy: World) -> None:
     body = '{"args":[],"custom":{"wrapped":"WelcomeMailer"}}'
     RetryJob.objects.filter(jid=busy.retry).update(body=body, jobtype="Wrapper")
 
