@@ -51,7 +51,7 @@ def act(request: HttpRequest, target: str, wanted: Act) -> HttpResponse:
     confirmed = "confirmed" in request.POST
     wrong = confirmed and typed and _digits(request.POST.get("typed", "")) != _said(request)
     if not confirmed or wrong:
-        question = _question(wanted, number, tally, roughly=roughly)
+        question = _question(wanted, query, number, tally, roughly=roughly)
         fields = _fields(request, target, wanted, number)
         return _ask(request, target, wanted, question, fields, typed=typed, wrong=wrong)
     total = tally.looked if tally.whole else max(tally.looked, _size(request, source))
@@ -100,13 +100,17 @@ def _size(request: HttpRequest, source: Source) -> int:
     return counts.counts(request)[source.target].number
 
 
-def _question(wanted: Act, number: int, tally: Tally, *, roughly: bool) -> tuple[str, str]:
+def _question(
+    wanted: Act, query: Query, number: int, tally: Tally, *, roughly: bool
+) -> tuple[str, str]:
     """Return the question, and what there is to say beside it."""
     if not roughly:
         return say(wanted.question, number), str(wanted.remark)
     least = _("%(looked)s jobs were looked at to count them. It will be done to all that match.")
     said = {"looked": figures.exact(tally.looked)}
-    question = say(wanted.question, number, count=f"≥ {figures.exact(number)}")
+    # without a search the planner has estimated them all
+    mark = "≥" if query.terms else "≈"
+    question = say(wanted.question, number, count=f"{mark} {figures.exact(number)}")
     return question, f"{least % said} {wanted.remark}".strip()
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -18,7 +17,7 @@ from faktory_django.search import quoted
 from . import access, job_rows, why
 from .error_groups import pattern_of
 from .lists import LISTS
-from .page import is_fragment, now, page, render
+from .page import came_from, is_fragment, now, page, render
 from .serving import services
 from .timeline import Moments, timeline
 
@@ -114,18 +113,11 @@ def job(request: HttpRequest, jid: str) -> HttpResponse:
         "jid": jid,
         "jobs": [_shown(request, row, i, served) for i, row in enumerate(rows, 1)],
         "live": True,
-        "came_from": _came_from(request),
+        "came_from": came_from(request),
     }
     # htmx does not put an error on the page, and that a job has ended is none
     status = 200 if rows or is_fragment(request) else 404
     return render(request, "job.html", context, status=status)
-
-
-def _came_from(request: HttpRequest) -> str:
-    """Return the list that this page was reached from, with its filter; empty for none."""
-    asked = request.GET.get("next", "")
-    allowed = url_has_allowed_host_and_scheme(asked, allowed_hosts=None)
-    return asked if allowed and asked.startswith(reverse("faktory:overview")) else ""
 
 
 def _shown(request: HttpRequest, row: Row, number: int, served: Mapping[str, Service]) -> Shown:

@@ -13,8 +13,8 @@ from faktory_django.models import Operation
 
 from . import access
 from .audit import Line, sees
-from .outcome import came_from, say
-from .page import is_fragment, page, render
+from .outcome import say
+from .page import came_from, is_fragment, page, render
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -30,13 +29,6 @@ class Outcome:
 def home(request: HttpRequest, target: str) -> str:
     """Return the page that a form came from, else the list it is about."""
     return back(request, "queues" if target == "waiting" else target)
-
-
-def came_from(request: HttpRequest) -> str:
-    """Return the page of this site that a link was on, empty when there is none."""
-    asked = request.GET.get("next", "")
-    allowed = url_has_allowed_host_and_scheme(asked, request.get_host(), request.is_secure())
-    return asked if allowed and asked.startswith("/") else ""
 
 
 def say(text: Any, number: int, *, count: str = "") -> str:

@@ -123,6 +123,13 @@ def back(request: HttpRequest, name: str) -> str:
     return reverse(f"faktory:{name}")
 
 
+def came_from(request: HttpRequest) -> str:
+    """Return the page of the dashboard that a link was on, with its search; empty for none."""
+    asked = request.GET.get("next", "")
+    allowed = url_has_allowed_host_and_scheme(asked, allowed_hosts=None)
+    return asked if allowed and asked.startswith(reverse("faktory:overview")) else ""
+
+
 def _answer(
     request: HttpRequest, view: View, action: str, kwargs: Mapping[str, Any]
 ) -> HttpResponse:
