@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from faktory_django.models import AuditEntry, DeadJob, Job, RetryJob, ScheduledJob
@@ -95,6 +96,8 @@ def test_more_than_a_thousand_take_a_number_that_is_typed(browser: Browser) -> N
 
     browser.press("button[name=all][value=discard]")
     assert "1,240" in browser.one(".question").text
+    browser.picture("question-light")
+    assert browser.violations() == []
     browser.one("#typed").send_keys("12")
     browser.press("button[name=confirmed]")
     assert ScheduledJob.objects.count() == 1_240
@@ -159,6 +162,17 @@ def test_a_jid_is_copied_to_the_clipboard(browser: Browser, busy: World) -> None
 
     read = "navigator.clipboard.readText().then(arguments[0])"
     until(lambda: browser.driver.execute_async_script(read) == busy.retry, "it is copied")
+
+
+def test_who_may_not_look_is_told_so_on_a_page(onlooker: Browser) -> None:
+    Permission.objects.get(codename="view_job").user_set.clear()
+
+    visit(onlooker, "retries")
+
+    onlooker.picture("forbidden-light")
+    assert onlooker.violations() == []
+    assert len(onlooker.complaints()) == 1  # of the 403
+    assert "You may not see or do this." in onlooker.text()
 
 
 def test_nothing_can_be_done_by_who_may_only_look(onlooker: Browser) -> None:

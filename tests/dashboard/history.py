@@ -15,7 +15,7 @@ MINUTES: Final = 120
 _INSERT: Final = """
 INSERT INTO faktory_django_counter (resolution, starts_at, queue, jobtype, pushed, done, failed,
     waits, runs)
-SELECT %(seconds)s, date_trunc(%(unit)s, clock_timestamp(), 'UTC') - i * %(step)s::interval,
+SELECT %(seconds)s, date_trunc(%(unit)s, statement_timestamp(), 'UTC') - i * %(step)s::interval,
     %(queue)s, %(jobtype)s, n, n - bad, bad,
     ARRAY[n / 10, n / 5, n / 4, n / 4, n / 8, n / 20, n / 40, 0, 0, 0, 0, 0, 0, 0, 0, 0],
     ARRAY[0, 0, n / 9, n / 4, n / 3, n / 5, n / 10, n / 30, n / 90, 0, 0, 0, 0, 0, 0, 0]
