@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from django.test import Client
 
-VISITS: Final = 30
+VISITS: Final = 20
 SCHEDULED: Final = 1_000_000
 ENQUEUED: Final = 1_000_000
 DEAD: Final = 100_000
@@ -90,7 +90,7 @@ FROM generate_series(0, 19) AS i
 _COUNTERS: Final = """
 INSERT INTO faktory_django_counter (resolution, starts_at, queue, jobtype, pushed, done, failed,
     waits, runs)
-SELECT %(seconds)s, date_trunc(%(unit)s, clock_timestamp(), 'UTC') - i * %(step)s::interval,
+SELECT %(seconds)s, date_trunc(%(unit)s, statement_timestamp(), 'UTC') - i * %(step)s::interval,
     'queue' || t %% 19, 'app.jobs.type_' || t, 100, 98, 2,
     ARRAY[9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 1, 0, 0, 0, 0],
     ARRAY[9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 1, 0, 0, 0, 0]
@@ -146,8 +146,10 @@ def pages() -> Iterator[tuple[str, str]]:
     """Yield the name and the address of each page, and of lists that are searched."""
     from tests.dashboard.addresses import address, names, readable
 
+    parts = {"name": "queue1", "jobtype": "app.jobs.type_1", "jid": "dead-9", "key": 0}
     for name in filter(readable, names()):
-        yield name, address(name, {"name": "queue1", "jobtype": "app.jobs.type_1", "jid": "dead-9"})
+        if name != "operation":  # the page of one row
+            yield name, address(name, parts)
     for name in ("scheduled", "retries", "dead"):
         for query in SEARCHES:
             yield f"{name} {query}", f"{address(name, {})}?q={query}"
