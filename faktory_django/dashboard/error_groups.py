@@ -63,6 +63,8 @@ _VARIES: Final = re.compile(
     r"|\b(?=[0-9a-f]*[0-9])[0-9a-f]{12,}\b|\d+|[\x00-\x1f\ud800-\udfff]+"
 )
 
+_CUT: Final = re.compile(r"\\(u[0-9a-fA-F]{0,3})?$")
+
 
 @dataclass(slots=True)
 class Group:
@@ -150,8 +152,10 @@ def _add(group: Group, place: str, rest: Sequence[Any]) -> None:
 
 
 def _unescaped(text: str | None) -> str:
-    """Return a string as JSON means it; as it is when it was cut inside an escape."""
-    try:
-        return str(json.loads(f'"{text or ""}"', strict=False))
-    except ValueError:
-        return text or ""
+    """Return a string as JSON means it; it may have been cut inside an escape."""
+    for written in (text or "", _CUT.sub("", text or "")):
+        try:
+            return str(json.loads(f'"{written}"', strict=False))
+        except ValueError:
+            continue
+    return text or ""

@@ -44,7 +44,7 @@ def act(request: HttpRequest, target: str, wanted: Act) -> HttpResponse:
     source, query, search = _asked(request, target, action)
     tally = _counted(source, query)
     number, roughly = _number(request, source, query, tally)
-    if not number:
+    if not number and not roughly:
         tell_nothing(request)
         return HttpResponseRedirect(home(request, target))
     typed = number > TYPED_ABOVE or roughly

@@ -100,7 +100,7 @@ def listing(request: HttpRequest, target: str, queue: str = "") -> dict[str, Any
     may_see = access.may(request, "args") and (not queue or access.opens(request, queue, "args"))
     return {
         "list": found_list,
-        "acts": _acts(request, target, queue),
+        "acts": _acts(request, target, queue, searched=bool(wanted.search)),
         "search": wanted.search,
         "wrong": wanted.wrong,
         "rows": _rows(request, found, wanted.search, may_see=may_see),
@@ -171,12 +171,19 @@ def _page(wanted: Asked, **place: Place | None) -> str:
     return f"?{urlencode({**said, **place})}"
 
 
-def _acts(request: HttpRequest, target: str, queue: str) -> list[tuple[Any, bool]]:
+def _acts(
+    request: HttpRequest, target: str, queue: str, *, searched: bool
+) -> list[tuple[Any, bool]]:
     """Return what this person may do here, and whether to everything that matches."""
     act, flush = (_may(request, action, queue) for action in ("act", "flush"))
     if not act:
         return []
-    return [(each, flush or not each.flush) for each in LISTS[target].acts.values()]
+    # all of a queue in front of itself is where it was
+    pointless = "run_next" if queue and not searched else ""
+    return [
+        (each, (flush or not each.flush) and each.name != pointless)
+        for each in LISTS[target].acts.values()
+    ]
 
 
 def _may(request: HttpRequest, action: str, queue: str) -> bool:

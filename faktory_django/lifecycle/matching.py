@@ -182,9 +182,7 @@ class Tally(NamedTuple):
     whole: bool
 
 
-def count(
-    connection: BaseDatabaseWrapper, source: Source, query: Query, *, window: int
-) -> Tally:
+def count(connection: BaseDatabaseWrapper, source: Source, query: Query, *, window: int) -> Tally:
     """Return how many entries match, among a bounded number of them."""
     if query.deep or query.jid is not None:
         found = find(connection, source, query, limit=CANDIDATES, brief=True)

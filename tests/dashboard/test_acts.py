@@ -14,7 +14,7 @@ from django.utils import translation
 from faktory_django.dashboard import everything, figures
 from faktory_django.dashboard.lists import LISTS
 from faktory_django.dashboard.outcome import say
-from faktory_django.lifecycle import operations, queues
+from faktory_django.lifecycle import matching, operations, queues
 from faktory_django.lifecycle.fetch import Consumer
 from faktory_django.lifecycle.push import Push, push
 from faktory_django.maintenance import Maintenance
@@ -140,6 +140,17 @@ def test_every_text_with_a_number_can_be_said(name: str, language: str, number: 
                 assert figures.exact(number) in say(text, number)
 
 
+def test_jobs_that_are_all_gone_are_counted(chief: Client) -> None:
+    fill("retries", 2)
+    ids = keys("retries", 0, 1)
+    RetryJob.objects.all().delete()
+
+    response = post(chief, "retries", act="requeue", ids=ids)
+
+    assert told(response) == ["2 jobs had moved on and are untouched."]
+    assert AuditEntry.objects.get().count == 0
+
+
 def test_nothing_ticked_does_nothing(chief: Client) -> None:
     fill("retries", 2)
 
@@ -257,6 +268,37 @@ def test_what_could_not_be_counted_says_so_and_takes_a_typed_number(
     fields = {**dict(asked.context["fields"]), "confirmed": "yes"}
     chief.post("/faktory/act/", {**fields, "typed": asked.context["typed"]})
     assert Job.objects.count() == 17
+
+
+def test_all_of_a_large_list_is_estimated(chief: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(everything, "COUNTED", 20)
+    fill("retries", 123)
+    wait(*map(str, range(45)))
+
+    assert "≈ 120 jobs" in post(chief, "retries", all="requeue").content.decode()
+    assert "≈ 45 jobs" in post(chief, "waiting", queue="default", all="kill").content.decode()
+
+
+def test_what_is_far_from_the_head_of_a_list_is_found_all_the_same(
+    chief: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matching, "CANDIDATES", 10)
+    fill("retries", 50)
+
+    asked = post(chief, "retries", all="requeue", q="args.user_id=*5 -args.user_id=5")
+    fields = {**dict(asked.context["fields"]), "confirmed": "yes"}
+    chief.post("/faktory/act/", {**fields, "typed": asked.context["typed"]})
+
+    assert sorted(job.jid for job in Job.objects.all()) == [f"jid-{i}5" for i in range(1, 5)]
+
+
+def test_a_lone_word_is_kept_as_the_jid_it_is(chief: Client) -> None:
+    fill("retries", 3)
+
+    post(chief, "retries", all="requeue", q="jid-1", confirmed="yes")
+
+    assert AuditEntry.objects.get().filter == "jid:jid-1"
+    assert [job.jid for job in Job.objects.all()] == ["jid-1"]
 
 
 def test_a_long_act_goes_on_on_its_page_and_without_it(

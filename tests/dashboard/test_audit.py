@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from faktory_django.models import AuditEntry
+from faktory_django.models import AuditEntry, Operation
 
 from .test_acts import keys, post
 from .test_lists import fill
@@ -74,6 +74,25 @@ def test_what_was_searched_for_in_arguments_takes_the_permission(
 
     assert "ada@example.org" in chief.get("/faktory/audit/").content.decode()
     assert "ada@example.org" not in viewer.get("/faktory/audit/").content.decode()
+
+
+@pytest.mark.parametrize("filter_", ['error:"', "typ:x"])
+def test_what_no_search_can_say_is_shown_to_those_who_may_see_all(
+    chief: Client, viewer: Client, filter_: str
+) -> None:
+    AuditEntry.objects.create(user="ada", act="dance", target="moon", filter=filter_)
+
+    [line] = chief.get("/faktory/audit/").context["lines"]
+    assert (line.act, line.target, line.search, line.done) == ("dance", "moon", filter_, None)
+    assert viewer.get("/faktory/audit/").context["lines"][0].search == "•••"
+
+
+def test_an_entry_and_its_operation_can_be_told() -> None:
+    entry = AuditEntry.objects.create(user="ada", act="kill", target="dead", what="x")
+    operation = Operation(audit=entry, last=0, total=0, state="done")
+
+    assert str(entry) == "ada kill dead x"
+    assert str(operation) == f"{entry.pk} done"
 
 
 def test_where_queues_have_a_hook_people_see_what_they_did(

@@ -74,6 +74,8 @@ def test_jobs_are_grouped_and_counted(chief: Client) -> None:
         ("E", "x" * 990),
         ("*", "* 100 %"),
         ("", "only a message"),
+        ("E", "ab" + "é" * 80),
+        ("E", "abc" + "é" * 80),
     ],
 )
 @pytest.mark.parametrize("ascii_only", [True, False])
@@ -89,7 +91,9 @@ def test_the_link_of_a_group_finds_its_jobs(
     assert group.search.replace("&", "&amp;") in page.content.decode()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"errtype":1}', '{"message":"\\ud800"}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"message":"\\x"}', '{"errtype":1}', '{"message":"\\ud800"}']
+)
 def test_what_is_no_failure_does_no_harm(chief: Client, text: str) -> None:
     fail_with(DeadJob, text)
 

@@ -11,6 +11,7 @@ from django.db import connection
 
 from faktory_django.lifecycle import matching, queues
 from faktory_django.lifecycle.push import Push, push
+from faktory_django.models import DeadJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,6 +181,28 @@ def test_secrets_are_hidden_in_lists(chief: Client, busy: world.World) -> None:
     assert "•••" in text
     assert "hunter2" not in text
     assert "tok_live_4242" not in text
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"args":["' + "x" * 70_000 + '"]}', "too long for a list"),
+        ('{"args":["' + "x" * 400 + '"]}', "x…"),
+        ('{"args":["\\ud800"]}', "ud800"),
+        ('{"args":' + "[" * 700 + "]" * 700 + "}", "•••"),
+        ("{}", "<code"),
+        ("[", "<code"),
+        ('{"args":[],"custom":{"wrapped":"WelcomeMailer"}}', "WelcomeMailer"),
+    ],
+)
+def test_whatever_a_job_carries_is_shown_on_one_line(chief: Client, body: str, said: str) -> None:
+    fill("dead", 1)
+    DeadJob.objects.update(body=body)
+
+    response = chief.get("/faktory/dead/")
+
+    assert jids(response) == ["jid-0"]
+    assert said in response.content.decode()
 
 
 def test_who_may_only_look_gets_no_buttons(viewer: Client) -> None:

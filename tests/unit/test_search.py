@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from faktory_django.search import BadSearch, Query, Term, like, parse, quoted
+from faktory_django.search import MAX_DEPTH, BadSearch, Query, Term, like, parse, quoted
 
 
 @pytest.mark.parametrize(
@@ -92,6 +94,9 @@ FAILURE = {"errtype": "socket.gaierror", "message": "Name or service not known (
         ("args.0.user_id=42", False),
         ("args.0=4711", True),
         ("args.9=4711", False),
+        ("args.user_id.x=42", False),
+        ("args.0.x=4711", False),
+        ("args.2.y=z", True),
         ("args.deep.on=true", True),
         ("args.deep.off=null", True),
         ("args.deep=true", False),
@@ -116,6 +121,15 @@ FAILURE = {"errtype": "socket.gaierror", "message": "Name or service not known (
 )
 def test_contents_meet_the_terms_or_not(text: str, found: bool) -> None:
     assert parse(text).accepts(ARGS, CUSTOM, FAILURE) is found
+
+
+def test_values_are_looked_for_to_a_bounded_depth() -> None:
+    nested: list[Any] = ["deep"]
+    for _ in range(MAX_DEPTH - 1):
+        nested = [nested]
+
+    assert parse("args:deep").accepts(nested, None, {})
+    assert not parse("args:deep").accepts([nested], None, {})
 
 
 @pytest.mark.parametrize("value", ["a", "a b", 'a "b"', "\\", 'x\\" y', "日 本"])

@@ -139,10 +139,20 @@ def test_a_look_reads_a_bounded_number_of_texts(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(matching, "CANDIDATES", 5)
     fill("retries", 30)
 
-    found = look(Source("retries"), "args:17")
+    found = look(Source("retries"), "-args:2")
 
-    assert (numbers(found), found.looked, found.whole) == ([], 5, False) or 17 in numbers(found)
-    assert walk(Source("retries"), "-args:17", limit=3) == [i for i in range(30) if i != 17]
+    assert (numbers(found), found.looked, found.whole) == ([0, 1, 3, 4], 5, False)
+    seen = walk(Source("retries"), "-args:2")
+    assert seen == [i for i in range(30) if i % 10 != 2]
+
+
+def test_a_text_that_is_too_long_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matching, "LONGEST_BODY", 60)
+    fill("retries", 3)
+    sql("UPDATE faktory_django_retryjob SET body = body || repeat(' ', 60) WHERE jid = 'jid-1'")
+
+    assert numbers(look(Source("retries"), "args.user_id=*")) == [0, 2]
+    assert [entry.body is None for entry in look(Source("retries")).entries] == [False, True, False]
 
 
 def test_only_the_allowed_queues_and_the_entries_of_then_are_found() -> None:

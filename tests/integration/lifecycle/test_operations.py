@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from faktory_django.lifecycle import operations
 from faktory_django.lifecycle.matching import Source
@@ -178,6 +178,26 @@ def test_a_part_that_fails_is_undone_and_ends_the_operation() -> None:
     assert operation.problem.startswith("IntegrityError")
     assert counts("retryjob", "deadjob") == (20, 10)
     assert AuditEntry.objects.get().count == 10
+
+
+def test_a_database_that_does_not_answer_ends_no_operation(actor: Callable[[], Actor]) -> None:
+    fill("retries", 10)
+    operation = begin("retries", "", "discard")
+    other = actor()
+    other.begin()
+    other.sql("DELETE FROM faktory_django_retryjob WHERE jid = 'jid-3'")
+    sql("SET lock_timeout = '50ms'")
+
+    try:
+        with pytest.raises(OperationalError, match="lock timeout"):
+            operations.advance(connection, operation.pk, seconds=0)
+    finally:
+        sql("SET lock_timeout = 0")
+    other.rollback()
+
+    operation.refresh_from_db()
+    assert operation.state == "running"
+    assert finish(operation).audit.count == 10
 
 
 def test_nothing_to_do_costs_maintenance_one_statement(django_assert_num_queries: Any) -> None:
