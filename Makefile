@@ -1,4 +1,4 @@
-# make demo | test | bench | bench-peers | lint | venv | lock | clean
+# make demo | test | bench | bench-peers | lint | messages | venv | lock | clean
 # PYTHON chooses the interpreter of a new environment, VENV its folder, ARGS goes to the command.
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(RUN) -m pip -qq install
 CONSTRAINTS = constraints/$$($(RUN) -c 'import sys; print("py311-django52" if sys.version_info < (3, 12) else "py313-django61")').txt
 INPUTS := pyproject.toml $(wildcard constraints/*.txt)
 
-.PHONY: demo test bench bench-peers lint venv lock clean
+.PHONY: demo test bench bench-peers lint messages venv lock clean
 
 demo: $(VENV)/.runtime
 	@$(RUN) manage.py demo $(ARGS)
@@ -32,13 +32,17 @@ lint: $(VENV)/.dev
 	find faktory_django example_project -name '*.html' -exec $(VENV)/bin/djade --target-version 5.2 --check {} +
 	$(RUN) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 
+# Brings the catalogues of all languages up to date, and compiles them.
+messages: $(VENV)/.dev
+	$(RUN) -m tests.catalogue
+
 venv: $(VENV)/.dev
 
 lock:
 	@bash .ci/lock
 
 clean:
-	rm -rf $(VENV) .bench .ci/venvs .ci/node dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) .bench .ci/venvs .ci/node .ci/screenshots dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A folder without a stamp is an attempt that failed, or of another Python: --clear starts anew.
@@ -50,7 +54,7 @@ $(VENV)/.runtime: $(INPUTS)
 	@echo "Installing what faktory_django needs into $(VENV)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) -c $(CONSTRAINTS) hatchling editables
-	@$(PIP) -c $(CONSTRAINTS) --no-build-isolation -e '.[binary,embedded,server]'
+	@$(PIP) -c $(CONSTRAINTS) --no-build-isolation -e '.[binary,dashboard,embedded,server]'
 	@touch $@
 
 # Other systems, and this one, on one Python and one Django; Node for one of them.

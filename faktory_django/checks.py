@@ -25,6 +25,8 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
             import_string(path)
         except ImportError as wrong:
             found.append(Error(f"middleware {path!r}: {wrong}", id="faktory_django.E002"))
+    if ours.dashboard_queue_access:
+        found += _check_hook(ours.dashboard_queue_access)
     if ours.database not in connections:
         found.append(
             Error(
@@ -50,6 +52,15 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+def _check_hook(path: str) -> list[CheckMessage]:
+    try:
+        import_string(path)
+    except ImportError as wrong:
+        said = f"settings.FAKTORY['DASHBOARD_QUEUE_ACCESS'] is {path!r}: {wrong}"
+        return [Error(said, id="faktory_django.E006")]
+    return []
 
 
 @register(Tags.security, deploy=True)

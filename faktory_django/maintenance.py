@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from django.db import InterfaceError, OperationalError
 
 from faktory_django import settings
-from faktory_django.lifecycle import dead, reap, stats
+from faktory_django.lifecycle import dead, operations, reap, stats
 from faktory_django.lifecycle.due import Promoter
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 logger = logging.getLogger(__name__)
+
+# No other chore waits longer for a person's act on many jobs.
+OPERATE_SECONDS = 0.25
 
 
 @dataclass(slots=True)
@@ -68,6 +71,7 @@ class Maintenance:
             Chore("reap", 5.0, self.reap),
             Chore("fold", 5.0, self.fold),
             Chore("trim", 60.0, self.trim),
+            Chore("operate", 2.0, self.operate),
         ]
 
     def tick(self, connection: BaseDatabaseWrapper) -> None:
@@ -149,6 +153,11 @@ class Maintenance:
         """Add counters up; come again at once while there are many."""
         return 0.0 if stats.fold(connection) >= 10_000 else None
 
+    def operate(self, connection: BaseDatabaseWrapper) -> float | None:
+        """Go on with what a person does to many jobs; come again at once while there is more."""
+        more = operations.advance_oldest(connection, seconds=OPERATE_SECONDS)
+        return 0.0 if more else None
+
     def trim(self, connection: BaseDatabaseWrapper) -> float | None:
         """Delete what is old; come again at once while there are many."""
         ours = settings.get()
@@ -158,4 +167,5 @@ class Maintenance:
         stats.fold_days(connection, keep_days=ours.minute_counters_days)
         stats.trim_days(connection, keep_days=ours.day_counters_days)
         stats.merge_levels(connection)
+        operations.trim(connection, keep_days=ours.audit_days)
         return 0.0 if purged >= 1_000 else None

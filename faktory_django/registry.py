@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
+
+from django.apps import apps
 
 from faktory_django.errors import DuplicateJobType
 
@@ -34,6 +37,7 @@ class Definition:
     retry_on: ErrorTypes | None = None
     discard_on: ErrorTypes = ()
     on_dead: Callable[[dict[str, Any]], Any] | None = None
+    redact: tuple[str, ...] = ()
 
 
 _definitions: dict[str, Definition] = {}
@@ -60,9 +64,27 @@ def find(jobtype: str) -> Definition | None:
     return _definitions.get(jobtype)
 
 
+def discovered(jobtype: str) -> Definition | None:
+    """Return what is registered, after a look into jobs.py of every app if nothing was.
+
+    For web processes, which may not have imported the module that declares the job. Raises what
+    such a module raises.
+    """
+    if (found := find(jobtype)) is None:
+        _discover()
+        found = find(jobtype)
+    return found
+
+
 def definitions() -> list[Definition]:
     """Return all definitions, each once, by jobtype."""
     return sorted({d.jobtype: d for d in _definitions.values()}.values(), key=lambda d: d.jobtype)
+
+
+@cache
+def _discover() -> None:
+    config: Any = apps.get_app_config("faktory_django")
+    config.discover_jobs()
 
 
 def _place(definition: Definition) -> str:

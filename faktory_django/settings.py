@@ -74,6 +74,14 @@ class FaktorySettings:
     silent_wire_seconds: float = _setting(60.0, 1, 86_400)
     rescue_silent_wire: bool = False
 
+    # the dashboard
+    dashboard_queue_access: str = ""
+    redact_keys: tuple[str, ...] = (
+        *("password", "passwd", "passphrase", "pwd", "secret", "token", "api_key"),
+        *("access_key", "private_key", "authorization", "cookie", "credential", "card_number"),
+        *("cvv", "cvc", "iban", "ssn"),
+    )
+
     # upkeep
     beat_seconds: float = _setting(5.0, 0.1, 60)
     silent_process_seconds: float = _setting(30.0, 1, 3_600)
@@ -82,6 +90,7 @@ class FaktorySettings:
     dead_max_jobs: int = _setting(100_000, 0, 100_000_000)
     minute_counters_days: int = _setting(3, 1, 365)
     day_counters_days: int = _setting(400, 1, 36_500)
+    audit_days: int = _setting(400, 1, 36_500)
 
 
 def check_queue_name(name: object) -> str | None:
@@ -89,6 +98,13 @@ def check_queue_name(name: object) -> str | None:
     if isinstance(name, str) and QUEUE_NAME.fullmatch(name):
         return None
     return f"a queue name is 1 to 100 characters of a-z, A-Z, 0-9, '.', '_' and '-', got {name!r}"
+
+
+def check_redact_word(word: object) -> str | None:
+    """Return what is wrong with a word that hides values, or None."""
+    if isinstance(word, str) and (word == "*" or any(c.isalnum() for c in word)):
+        return None
+    return f"a word to redact needs a letter or a digit, or is '*', got {word!r}"
 
 
 @cache
@@ -110,6 +126,11 @@ def get() -> FaktorySettings:
     )
 
 
+def project(name: str) -> Any:
+    """Return a setting of Django's own, such as LOGIN_URL."""
+    return getattr(django_settings, name)
+
+
 def check_value(name: str, value: Any, *, name_shown: str) -> Any:
     """Check a value that overrides a setting. Raises InvalidOption, which shows name_shown."""
     option = {f.name: f for f in fields(FaktorySettings)}[name]
@@ -122,6 +143,8 @@ def _checked(key: str, value: Any, option: Any) -> Any:
         names = _checked_names(key, value)
         if option.name == "queues":
             _check_queues(key, names)
+        if option.name == "redact_keys":
+            _check_redact_keys(key, names)
         return names
     if isinstance(default, bool) or isinstance(value, bool):
         right = isinstance(default, bool) and isinstance(value, bool)
@@ -151,6 +174,12 @@ def _check_queues(key: str, specs: tuple[str, ...]) -> None:
         raise InvalidOption(f"{key} must name at least one queue, got {specs!r}")
     for name in names:
         if wrong := check_queue_name(name):
+            raise InvalidOption(f"{key}: {wrong}")
+
+
+def _check_redact_keys(key: str, rules: tuple[str, ...]) -> None:
+    for rule in rules:
+        if wrong := check_redact_word(rule.rpartition(":")[2]):
             raise InvalidOption(f"{key}: {wrong}")
 
 

@@ -11,6 +11,7 @@ import pytest
 from django.conf import settings
 
 from example_project.postgres import EmbeddedPostgres
+from faktory_django.dashboard import kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,12 @@ def pytest_unconfigure() -> None:
     """Stop the embedded server."""
     if _server is not None:
         _server.stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept() -> None:
+    """Let the dashboard show nothing of another test's database."""
+    kept.forget_all()
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "django_htmx",
     "faktory_django",
     "tests.jobapp",
     "example_project.pages",

@@ -7,6 +7,7 @@ from django.contrib import admin
 
 from faktory_django.models import (
     Counter,
+    Dashboard,
     DeadJob,
     Job,
     Process,
@@ -16,6 +17,7 @@ from faktory_django.models import (
 )
 
 from .counters import CounterAdmin
+from .dashboard import DashboardAdmin
 from .jobs import JobAdmin
 from .processes import ProcessAdmin
 from .queues import QueueAdmin
@@ -23,6 +25,7 @@ from .sets import DeadJobAdmin, RetryJobAdmin, ScheduledJobAdmin
 
 __all__ = [
     "CounterAdmin",
+    "DashboardAdmin",
     "DeadJobAdmin",
     "JobAdmin",
     "ProcessAdmin",
@@ -31,6 +34,7 @@ __all__ = [
     "ScheduledJobAdmin",
 ]
 
+admin.site.register(Dashboard, DashboardAdmin)
 admin.site.register(Job, JobAdmin)
 admin.site.register(ScheduledJob, ScheduledJobAdmin)
 admin.site.register(RetryJob, RetryJobAdmin)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib import admin
 from django.contrib.admin.utils import display_for_value
-from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+
+from faktory_django.contents import Contents, attempts, cut, line, loads
 
 from .operator import OperatorAdmin
 
@@ -23,34 +21,9 @@ if TYPE_CHECKING:
 
     from faktory_django.models.job import Payload
 
-MAX_SHOWN: Final = 100_000
 LONG_LINES: Final = 20
 MAX_LINE: Final = 100
 MAX_JID: Final = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """The body and the failure of a job; texts are as they are shown."""
-
-    facts: dict[str, Any]
-    args: str
-    custom: str
-    failure: dict[str, Any]
-
-    @classmethod
-    def of(cls, job: Payload) -> Contents:
-        """Read them once for each row."""
-        found: Contents | None = vars(job).get("contents")
-        if found is None:
-            body = _loads(job.body)
-            # what is no job hash is shown as it is
-            args = pretty(body["args"]) if "args" in body else cut(job.body)
-            custom = pretty(body["custom"]) if body.get("custom") else ""
-            facts = {k: v for k, v in body.items() if k not in {"args", "custom"}}
-            found = cls(facts, args, custom, _loads(job.failure))
-            vars(job)["contents"] = found
-        return found
 
 
 class ContentsAdmin(OperatorAdmin):
@@ -93,7 +66,7 @@ class ContentsAdmin(OperatorAdmin):
     @admin.display(description=_("pushed"))
     def pushed_at(self, job: Payload) -> str:
         """When the job was pushed."""
-        return shown(_instant(Contents.of(job).facts.get("created_at")))
+        return shown(Contents.of(job).pushed_at)
 
     @admin.display(description=_("retries allowed"))
     def retry(self, job: Payload) -> str:
@@ -130,48 +103,30 @@ class ContentsAdmin(OperatorAdmin):
     @admin.display(description=_("error"))
     def error_line(self, job: Payload) -> str:
         """The class and the message of the latest error, on one short line."""
-        failure = _loads(job.failure)
-        line = ": ".join(filter(None, (_text(failure.get(k)) for k in ("errtype", "message"))))
-        return Truncator(" ".join(line.split())).chars(MAX_LINE)
+        failure = loads(job.failure)
+        parts = filter(None, (line(failure.get(k)) for k in ("errtype", "message")))
+        return Truncator(": ".join(parts)).chars(MAX_LINE)
 
     @admin.display(description=_("failures"))
     def attempts(self, job: Payload) -> str:
         """How many runs of it have failed."""
-        count = _loads(job.failure).get("retry_count")
-        return shown(count + 1 if isinstance(count, int) else None)
+        return shown(attempts(loads(job.failure)) or None)
 
     @admin.display(description=_("first failure"))
     def failed_at(self, job: Payload) -> str:
         """When it failed for the first time."""
-        return shown(_instant(Contents.of(job).failure.get("failed_at")))
+        return shown(Contents.of(job).failed_at)
 
     @admin.display(description=_("backtrace"))
     def backtrace(self, job: Payload) -> str:
         """The backtrace of the latest error."""
-        lines = Contents.of(job).failure.get("backtrace")
-        return _block("\n".join(map(str, lines))) if isinstance(lines, list) and lines else ""
+        lines = Contents.of(job).backtrace
+        return _block("\n".join(lines)) if lines else ""
 
 
 def shown(value: datetime | timedelta | int | None) -> str:
     """Return a value as Django's lists show it: on the page of a row it would not format it."""
     return str(display_for_value(value, "-"))
-
-
-def pretty(value: Any) -> str:
-    """Return JSON to be read by people; what cannot be laid out is shown as it is."""
-    try:
-        return cut(json.dumps(value, ensure_ascii=False, indent=2))
-    except (ValueError, RecursionError):
-        return cut(repr(value))
-
-
-def cut(text: str) -> str:
-    """Return text that can be sent: without halved characters, of a bounded length."""
-    rest = len(text) - MAX_SHOWN
-    if rest > 0:
-        more = ngettext("… and %(count)d character more", "… and %(count)d characters more", rest)
-        text = f"{text[:MAX_SHOWN]}\n{more % {'count': rest}}"
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _folded(name: str, text: str) -> dict[str, Any]:
@@ -181,23 +136,3 @@ def _folded(name: str, text: str) -> dict[str, Any]:
 
 def _block(text: str) -> str:
     return format_html('<pre class="faktory-text">{}</pre>', cut(text))
-
-
-def _text(value: Any) -> str:
-    return cut(str(value or ""))
-
-
-def _loads(text: str | None) -> dict[str, Any]:
-    try:
-        found = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _instant(value: Any) -> datetime | None:
-    try:
-        found = parse_datetime(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return found if found is not None and found.tzinfo is not None else None

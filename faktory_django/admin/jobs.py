@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib import admin
-from django.db import connections
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from faktory_django import settings
 from faktory_django.lifecycle import mutate
+from faktory_django.lifecycle.holders import Hold, holds
 from faktory_django.models import Process
 
 from .acts import Act, action, kill
@@ -22,52 +19,15 @@ from .contents import ContentsAdmin, shown
 from .filters import InWorkFilter, ReadyQueueFilter, WindowJobtypeFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from faktory_django.models import Job
 
-# Leases are as few as claimed batches; a job that none of them names waits in its queue.
-HELD: Final = """
-SELECT h.id, l.wid, l.claimed_at, l.expires_at, p.hostname, p.pid, p.running
-FROM faktory_django_lease l
-CROSS JOIN LATERAL unnest(l.ids) AS h(id)
-LEFT JOIN faktory_django_process p ON p.wid = l.wid
-WHERE l.ids && %(ids)s::bigint[] AND h.id = ANY(%(ids)s::bigint[])
-ORDER BY h.id, l.id
-"""
 NOT_WAITING: Final = ngettext_lazy(
     "%(count)d was not waiting: it is in work or has ended, and is untouched.",
     "%(count)d were not waiting: they are in work or have ended, and are untouched.",
     "count",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Who holds a job, and whether it has been started."""
-
-    wid: str
-    process: str
-    claimed_at: datetime
-    expires_at: datetime | None
-    started_at: datetime | None
-
-
-def holds(ids: Sequence[int], *, using: str) -> dict[int, Hold]:
-    """Return who holds these jobs; those that are missing wait."""
-    if not ids:
-        return {}
-    with connections[using].cursor() as cursor:
-        cursor.execute(HELD, {"ids": list(ids)})
-        return dict(_holds(cursor.fetchall()))
-
-
-def running(text: str | None) -> dict[int, datetime]:
-    """Return the jobs that a process says it runs, and since when."""
-    try:
-        return {int(i): datetime.fromtimestamp(at, UTC) for i, at in json.loads(text or "[]")}
-    except (ValueError, TypeError, OverflowError, OSError):
-        return {}
 
 
 class JobAdmin(ContentsAdmin):
@@ -149,9 +109,3 @@ class JobAdmin(ContentsAdmin):
 def _hold(job: Job) -> Hold | None:
     found: Hold | None = vars(job).get("hold")
     return found
-
-
-def _holds(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Hold]]:
-    for job, wid, claimed_at, expires_at, hostname, pid, slots in rows:
-        name = wid if pid is None else f"{hostname}:{pid}"
-        yield job, Hold(wid, name, claimed_at, expires_at, running(slots).get(job))

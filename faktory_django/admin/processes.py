@@ -15,11 +15,11 @@ from django.utils.translation import ngettext_lazy
 from faktory_django import settings
 from faktory_django.lifecycle import beat
 from faktory_django.lifecycle.connection import database
+from faktory_django.lifecycle.holders import running
 from faktory_django.models import Job, Lease, Process
 
 from .acts import Act, action
 from .contents import shown
-from .jobs import running
 from .operator import OperatorAdmin
 
 if TYPE_CHECKING:

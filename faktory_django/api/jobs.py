@@ -272,7 +272,8 @@ def job(function: Any = None, /, **options: Any) -> Any:
     Options: name, aliases, queue, priority (-100 to 100), retry (-1 to 1000), reserve_for
     (60 to 86400 s), timeout_seconds (at most reserve_for), backtrace, custom, using, atomic,
     backoff (retries so far -> seconds or timedelta), retry_on, discard_on (exception classes),
-    on_dead (called with the job hash of a job that died).
+    on_dead (called with the job hash of a job that died), redact (words of keys and parameters
+    whose values no page shows).
 
     Raises InvalidOption or InvalidQueueName, and DuplicateJobType for a name in use.
     """
@@ -310,7 +311,7 @@ def _define(wrapped: Any, options: Mapping[str, Any]) -> Job[Any, Any]:
     return Job(wrapped, definition, pushed_with)
 
 
-_TUPLES = ("aliases", "retry_on", "discard_on")
+_TUPLES = ("aliases", "retry_on", "discard_on", "redact")
 
 
 def _check_timeout(options: Mapping[str, Any]) -> None:

@@ -120,6 +120,15 @@ def _names(value: Any) -> None:
         _name(name, what="each of aliases")
 
 
+def _words(value: Any) -> None:
+    listed = isinstance(value, (list, tuple))
+    if not listed or any(settings.check_redact_word(word) for word in value):
+        raise InvalidOption(
+            "redact must be a list of words with a letter or digit, or '*' for all arguments, "
+            f"got {shown(value)}"
+        )
+
+
 def _using(value: Any) -> None:
     if not isinstance(value, str) or value not in connections:
         known = ", ".join(connections)
@@ -146,6 +155,7 @@ JOB_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     "retry_on": _errors("retry_on"),
     "discard_on": _errors("discard_on"),
     "on_dead": _callable("on_dead"),
+    "redact": _words,
 }
 
 

@@ -29,6 +29,9 @@ TABLES: Final = {
     "dead": "faktory_django_deadjob",
 }
 
+# The lane of what a person wants to run next: above every priority.
+FIRST_RANK: Final = 201
+
 _REQUEUE = """
 WITH gone AS MATERIALIZED (
     DELETE FROM {table} s
@@ -123,9 +126,10 @@ WITH {_TAKE_WAITING}, counted AS (
 SELECT 1
 FROM gone
 """
+AT_PUSH: Final = "r.rank = 2 * j.priority AND r.pos = j.id"
 _PLACES = (
-    "r.rank = 2 * j.priority AND r.pos = j.id",
-    "r.rank = 2 * j.priority + 1 AND r.job_id = j.id",
+    AT_PUSH,
+    f"r.rank IN (2 * j.priority + 1, {FIRST_RANK}) AND r.job_id = j.id",
 )
 KILL_WAITING: Final = tuple(_KILL_WAITING.format(place=place) for place in _PLACES)
 DISCARD_WAITING: Final = tuple(_DISCARD_WAITING.format(place=place) for place in _PLACES)

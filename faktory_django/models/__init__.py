@@ -1,6 +1,8 @@
 """The tables, one file an idea. QuerySets answer questions; none changes a state."""
 
+from .audit import AuditEntry, Operation
 from .counter import BUCKET_SECONDS, BUCKETS, Counter, CounterDelta
+from .dashboard import Dashboard
 from .held import DeadJob, RetryJob, ScheduledJob
 from .job import Job
 from .lease import Lease
@@ -11,12 +13,15 @@ from .ready import Level, Ready
 __all__ = [
     "BUCKETS",
     "BUCKET_SECONDS",
+    "AuditEntry",
     "Counter",
     "CounterDelta",
+    "Dashboard",
     "DeadJob",
     "Job",
     "Lease",
     "Level",
+    "Operation",
     "Process",
     "Queue",
     "Ready",

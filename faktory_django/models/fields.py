@@ -9,8 +9,9 @@ from django.db import models
 if TYPE_CHECKING:
     IntegersField = models.Field[list[int] | None, list[int] | None]
     TextsField = models.Field[list[str], list[str]]
+    SomeTextsField = models.Field[list[str] | None, list[str] | None]
 else:
-    IntegersField = TextsField = models.Field
+    IntegersField = TextsField = SomeTextsField = models.Field
 
 
 class BigIntegerArrayField(IntegersField):
@@ -29,6 +30,13 @@ class IntegerArrayField(IntegersField):
 
 class TextArrayField(TextsField):
     """text[]; a list of str in Python."""
+
+    def db_type(self, connection: Any) -> str:  # noqa: ARG002
+        return "text[]"
+
+
+class SomeTextsArrayField(SomeTextsField):
+    """text[] that may be NULL; a list of str in Python."""
 
     def db_type(self, connection: Any) -> str:  # noqa: ARG002
         return "text[]"

@@ -24,6 +24,7 @@ from faktory_django.errors import CommandRefused
 from faktory_django.lifecycle import beat
 from faktory_django.lifecycle.info import info
 from faktory_django.processes import package_version, rss_kb
+from faktory_django.report import report
 
 from . import frames, handshake, requests
 from .client import Client
@@ -31,7 +32,6 @@ from .commands import Commands
 from .database import DatabaseGone, Desk, Link
 from .dealer import Dealer
 from .logins import PENALTY_SECONDS, Logins
-from .report import report
 from .session import Session, State
 from .upkeep import Upkeep
 from .workers import Workers

@@ -10,7 +10,7 @@ import pytest
 from django.contrib.admin.utils import quote
 from django.db import connection, transaction
 
-from faktory_django.admin.contents import MAX_SHOWN
+from faktory_django.contents import MAX_SHOWN
 from faktory_django.lifecycle import queues
 from faktory_django.lifecycle.beat import ProcessInfo, register
 from faktory_django.lifecycle.presence import WireWorker, arrive
@@ -213,6 +213,20 @@ def test_arguments_are_hidden_from_who_may_not_see_them(
 
     assert not any("s3cret" in page for page in found)
     assert "the permission to see the arguments of jobs is needed" in found[1]
+
+
+@pytest.mark.parametrize("model", ["job", "scheduledjob", "retryjob", "deadjob"])
+def test_secrets_are_hidden_from_who_may_see_arguments(operator: Client, model: str) -> None:
+    secret = body("a", args='["user",{"apiKey":"s3cret"}]', custom='{"token":"s3cret"}')
+    stores = {"scheduledjob": scheduled, "retryjob": retry, "deadjob": dead}
+    store = stores.get(model)
+    args = {"args": '["user",{"apiKey":"s3cret"}]', "custom": '{"token":"s3cret"}'}
+    row = store("a", body=secret) if store else push_job("a", **args)
+
+    page = text_of(operator, page_url(model, row.pk))
+
+    assert "s3cret" not in page
+    assert "&quot;apiKey&quot;: &quot;•••&quot;" in page
 
 
 def test_long_arguments_are_folded_and_short_ones_are_not(operator: Client) -> None:

@@ -40,7 +40,7 @@ def first_names(text: str) -> list[str]:
 def documented_settings() -> dict[str, list[str]]:
     parts = (
         *("Where jobs live, and what a push may hold", "The worker"),
-        *("The wire server", "Upkeep"),
+        *("The wire server", "The dashboard", "Upkeep"),
     )
     found = [row for part in parts for row in rows(section(SETTINGS, part))]
     return {names(row[0])[0]: row for row in found}
@@ -220,7 +220,8 @@ def test_the_tree_of_errors_names_each_and_marks_the_public_ones() -> None:
 
 
 def test_each_model_and_column_is_documented_and_no_other() -> None:
-    known = {model.__name__: model for model in apps.get_app_config("faktory_django").get_models()}
+    ours = apps.get_app_config("faktory_django").get_models()
+    known = {model.__name__: model for model in ours if not model._meta.proxy}
     assert set(known) <= set(models.__all__)
     documented = [heading for heading in headings(TABLES) if heading in known]
     assert sorted(documented) == sorted(known)

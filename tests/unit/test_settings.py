@@ -160,6 +160,7 @@ def test_manage_py_check_deploy_looks_at_the_wire_server(
         ({}, []),
         ({"PUSH_MIDDLEWARE": ["nowhere.to.be"]}, ["faktory_django.E002"]),
         ({"PERFORM_MIDDLEWARE": ["tests.settings.nothing"]}, ["faktory_django.E002"]),
+        ({"DASHBOARD_QUEUE_ACCESS": "nowhere.to.be"}, ["faktory_django.E006"]),
         ({"DATABASE": "other"}, ["faktory_django.E003"]),
         ({"FAST_ACKS": True}, ["faktory_django.W001"]),
     ],

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.worker.running import ROOT
+from tests.npm import found, installed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,9 +19,6 @@ if TYPE_CHECKING:
 
 HERE: Final = Path(__file__).parent
 NODE: Final = HERE / "node"
-# Not beside the sources: it is kept from run to run, and git does not see it.
-INSTALLED: Final = ROOT / ".ci" / "node"
-MISSING: Final = "apt-get install nodejs npm"
 
 
 @dataclass(frozen=True)
@@ -44,7 +37,7 @@ class ThirdParty:
 
     def arguments(self, *arguments: str) -> list[str]:
         """Return a command line."""
-        return [_found(self.command[0]), *self.command[1:], *arguments]
+        return [found(self.command[0]), *self.command[1:], *arguments]
 
 
 NODE_WORKER: Final = ThirdParty(
@@ -95,33 +88,8 @@ def client_environment(server: Server, **variables: str) -> dict[str, str]:
     known = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     if server.certificate:
         known["NODE_EXTRA_CA_CERTS"] = str(server.certificate)
-    known |= {"NODE_PATH": str(installed() / "node_modules"), "DEBUG": "faktory-worker:worker"}
+    known |= {"NODE_PATH": str(installed(NODE) / "node_modules"), "DEBUG": "faktory-worker:worker"}
     return known | {"FAKTORY_URL": server.url} | variables
-
-
-def installed() -> Path:
-    """Install what package-lock.json names, when it has changed, and return the folder."""
-    wanted = hashlib.sha256((NODE / "package-lock.json").read_bytes()).hexdigest()[:16]
-    folder = INSTALLED / wanted
-    if folder.exists():
-        return folder
-    INSTALLED.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=INSTALLED))
-    for name in ("package.json", "package-lock.json", ".npmrc"):
-        shutil.copy(NODE / name, made)
-    command = [_found("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=made, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"npm ci failed:\n{done.stderr}"
-    with suppress(OSError):  # another run of the tests was faster
-        made.rename(folder)
-    shutil.rmtree(made, ignore_errors=True)
-    return folder
-
-
-def _found(program: str) -> str:
-    path = shutil.which(program)
-    assert path, f"{program} is missing: {MISSING}"
-    return path
 
 
 def _said(done: subprocess.CompletedProcess[str]) -> Any:

@@ -104,8 +104,9 @@ class Command(BaseCommand):
     def _say_what_to_try(self, site: str, wire: str, *processes: subprocess.Popen[bytes]) -> None:
         self.stdout.write(
             f"""
-The site:  {site}/        push a job, see what was fetched
-The admin: {site}/admin/  as demo, password demo: queues, jobs, retries, processes
+The site:  {site}/          push a job, see what was fetched
+Dashboard: {site}/faktory/  as demo, password demo: queues, jobs, retries, workers
+The admin: {site}/admin/    the same rows, list by list
 The wire:  FAKTORY_URL=tcp://{wire}  for clients and workers of Faktory in any language;
            example_project/polyglot/ has one in Node
 

@@ -1,0 +1,73 @@
+"""Push by name: a job of any language, known here or not, checked as every push is."""
+
+from __future__ import annotations
+
+import inspect
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from faktory_django import registry, settings, signals
+from faktory_django.errors import InvalidArguments
+
+from . import options as checks
+from .jobs import JobHandle
+from .middleware import push_chain
+from .requests import PushRequest, checked, encoded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def push_named(
+    jobtype: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    options: Mapping[str, Any],
+    delay_seconds: float = 0.0,
+    using: str | None = None,
+) -> JobHandle:
+    """Push a job by the name of its type; it gets a jid of its own.
+
+    options are those of .set(). The handle is false when a middleware stopped the push. Raises
+    FaktoryError, which says what is wrong: InvalidArguments also when they do not fit the
+    function that has this name here.
+    """
+    checks.check_options({"name": jobtype}, checks.JOB_OPTIONS)
+    checks.check_options(options, checks.PUSH_OPTIONS)
+    delay = checks.delay_seconds(delay_seconds)
+    request: PushRequest | None = PushRequest(
+        jid=secrets.token_hex(12),
+        jobtype=jobtype,
+        args=args,
+        kwargs=kwargs,
+        options=options,
+        custom=dict(options.get("custom") or {}),
+        delay_seconds=delay or None,
+    )
+    _check_signature(jobtype, args, kwargs)
+    if (middleware := push_chain()) is not None:
+        request = checked(middleware(request))
+    if request is None:
+        return JobHandle("")
+    return _store(request, using)
+
+
+def _check_signature(jobtype: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    definition = registry.discovered(jobtype)
+    if definition is None:
+        return
+    try:
+        inspect.signature(definition.function).bind(*args, **kwargs)
+    except TypeError as wrong:
+        raise InvalidArguments(f"the arguments do not fit {jobtype}: {wrong}") from wrong
+
+
+def _store(request: PushRequest, using: str | None) -> JobHandle:
+    from faktory_django.lifecycle.push import push  # noqa: PLC0415 - needs the app registry
+
+    push(encoded([request]), using=using)
+    if signals.pushed.has_listeners(request.jobtype):
+        queue = request.options.get("queue") or settings.get().default_queue
+        signals.pushed.send_robust(request.jobtype, jid=request.jid, queue=queue)
+    return JobHandle(request.jid)

@@ -1,0 +1,115 @@
+"""Job rows: all that the tables know of the jobs of one jid. Several jobs may share it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from faktory_django.contents import Contents
+from faktory_django.lifecycle.connection import database, execute
+from faktory_django.lifecycle.holders import Hold, holds
+from faktory_django.lifecycle.mutate import FIRST_RANK
+from faktory_django.models import DeadJob, Job, RetryJob, ScheduledJob
+
+from . import access
+from .counts import CAP, Count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from django.db.models import QuerySet
+    from django.http import HttpRequest
+
+    AnyJob = Job | ScheduledJob | RetryJob | DeadJob
+
+# As verbs call the places; jobs in work are among those of the queues.
+MODELS: Final[dict[str, type[AnyJob]]] = {
+    "waiting": Job,
+    "retries": RetryJob,
+    "scheduled": ScheduledJob,
+    "dead": DeadJob,
+}
+# How many jobs of one jid are shown from each table.
+MAX_SHARED: Final = 20
+
+# The entry of a job is at its place of the push, or in a lane of what came back or was put in
+# front: these are short.
+AHEAD: Final = f"""
+SELECT j.id, (
+    SELECT count(*)
+    FROM (
+        (SELECT FROM faktory_django_ready r
+        WHERE r.queue = j.queue AND r.rank > e.rank LIMIT %(cap)s)
+        UNION ALL
+        (SELECT FROM faktory_django_ready r
+        WHERE r.queue = j.queue AND r.rank = e.rank AND r.pos < e.pos LIMIT %(cap)s)
+    ) AS before
+)
+FROM faktory_django_job j
+CROSS JOIN LATERAL (
+    (SELECT r.rank, r.pos FROM faktory_django_ready r
+    WHERE r.queue = j.queue AND r.rank = 2 * j.priority AND r.pos = j.id)
+    UNION ALL
+    (SELECT r.rank, r.pos FROM faktory_django_ready r
+    WHERE r.queue = j.queue AND r.rank = {FIRST_RANK} AND r.job_id = j.id LIMIT 1)
+    UNION ALL
+    (SELECT r.rank, r.pos FROM faktory_django_ready r
+    WHERE r.queue = j.queue AND r.rank = 2 * j.priority + 1 AND r.job_id = j.id LIMIT 1)
+    LIMIT 1
+) AS e
+WHERE j.id = ANY(%(ids)b::bigint[])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One job, where it is, who holds it, and how many come before it while it waits."""
+
+    place: str
+    job: AnyJob
+    hold: Hold | None = None
+    ahead: Count | None = None
+
+    @property
+    def key(self) -> str:
+        """Its key as it stands in forms, whatever the language."""
+        return str(self.job.pk)
+
+    @property
+    def contents(self) -> Contents:
+        """What the job carries, secrets hidden."""
+        return Contents.of(self.job)
+
+
+def rows(request: HttpRequest, jid: str) -> list[Row]:
+    """Return the jobs of a jid in queues that this person may see, the latest first.
+
+    Six queries at most.
+    """
+    return [row for row in _rows(jid) if access.opens(request, row.job.queue, "view")]
+
+
+def _rows(jid: str) -> Iterator[Row]:
+    for place, model in MODELS.items():
+        found = list(_of(model, jid).order_by("-pk")[:MAX_SHARED])
+        if place == "waiting":
+            yield from _in_queues(found)
+        else:
+            yield from (Row(place, job) for job in found)
+
+
+def _in_queues(found: Sequence[AnyJob]) -> Iterable[Row]:
+    ids = [job.pk for job in found]
+    held = holds(ids)
+    waiting = [key for key in ids if key not in held]
+    before = _ahead(waiting) if waiting else {}
+    return [Row("waiting", job, held.get(job.pk), before.get(job.pk)) for job in found]
+
+
+def _ahead(ids: Sequence[int]) -> dict[int, Count]:
+    found = execute(database(None), AHEAD, {"ids": list(ids), "cap": CAP + 1})
+    return {key: Count(min(n, CAP), roughly=n > CAP) for key, n in found}
+
+
+def _of(model: type[AnyJob], jid: str) -> QuerySet[AnyJob]:
+    return model._default_manager.using(database(None).alias).filter(jid=jid)

@@ -1,0 +1,231 @@
+"""Why: why a job is not running, in plain words. Pure: what is known in, sentences out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from . import figures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from faktory_django.lifecycle.holders import Hold
+
+    from .counts import Count
+    from .serving import Service
+
+# A job that could start and has not for so long is worth a word.
+STRANGE_SECONDS: Final = 60
+LATE: Final = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A sentence; grave says that somebody has to do something."""
+
+    text: str
+    grave: bool = False
+
+
+def waiting(service: Service, ahead: Count | None, waited_seconds: float) -> list[Reason]:
+    """Say why a job in a queue is not running; ahead is how many come before it."""
+    if ahead is None:
+        return [Reason(_("It is on its way between its queue and a worker. Look again."))]
+    found = list(_unserved(service))
+    if not found and service.full:
+        found.append(Reason(_all_busy(service)))
+    found.append(_place(service, ahead))
+    if service.running and not service.paused and not service.full and not ahead.number:
+        found.append(_soon(service, waited_seconds))
+    return found
+
+
+def scheduled(service: Service, due_at: datetime, now: datetime) -> list[Reason]:
+    """Say why a scheduled job is not running."""
+    if due_at > now:
+        text = _('It is due in %(duration)s, and enters queue "%(queue)s" then.')
+        return [Reason(text % _ahead(service, due_at - now)), *_unserved(service)]
+    return [_overdue(service, due_at, now), *_unserved(service)]
+
+
+def retrying(service: Service, due_at: datetime, now: datetime, attempts: int) -> list[Reason]:
+    """Say why a job that failed is not running."""
+    failed = ngettext("It failed once.", "It failed %(count)s times.", attempts) % {
+        "count": figures.exact(attempts)
+    }
+    if due_at > now:
+        text = _('Its next attempt is due in %(duration)s, in queue "%(queue)s".')
+        next_one = Reason(text % _ahead(service, due_at - now))
+    else:
+        next_one = _overdue(service, due_at, now)
+    counted = [Reason(failed)] if attempts else []
+    return [*counted, next_one, *_unserved(service)]
+
+
+def dead(attempts: int, retry: int, keep_days: int) -> list[Reason]:
+    """Say why a job is dead; retry is how often it may be retried."""
+    kept = Reason(
+        _("It does nothing by itself any more. It is kept for %(days)s days after its death.")
+        % {"days": figures.exact(keep_days)}
+    )
+    return [Reason(_death(attempts, retry), grave=True), kept]
+
+
+def working(hold: Hold, now: datetime, *, reserve_for: int, silent_seconds: float) -> list[Reason]:
+    """Say what a job that somebody has claimed is doing."""
+    return [_doing(hold, now), *_holder(hold, now, silent_seconds), *_limit(hold, now, reserve_for)]
+
+
+def _unserved(service: Service) -> Iterator[Reason]:
+    """Say why nobody takes jobs from the queue, if so."""
+    names = {"queue": service.queue}
+    if service.paused:
+        text = _('Queue "%(queue)s" is paused: workers take nothing from it until it is resumed.')
+        yield Reason(text % names, grave=True)
+    if service.running:
+        return
+    if service.quiet:
+        text = _('The workers of queue "%(queue)s" are quiet: they take no new jobs.')
+        yield Reason(text % names, grave=True)
+    elif service.silent:
+        text = _('The workers of queue "%(queue)s" have not been heard of lately.')
+        yield Reason(text % names, grave=True)
+    elif service.asking:
+        yield Reason(_('A worker on the wire waits for jobs of queue "%(queue)s".') % names)
+    elif service.wire:
+        text = ngettext(
+            'No Python worker serves queue "%(queue)s"; one worker on the wire may: it names its '
+            "queues only when it asks for a job.",
+            'No Python worker serves queue "%(queue)s"; %(count)s workers on the wire may: they '
+            "name their queues only when they ask for a job.",
+            service.wire,
+        )
+        yield Reason(text % {**names, "count": figures.exact(service.wire)})
+    else:
+        text = _(
+            'No worker serves queue "%(queue)s". '
+            "Start one: manage.py faktory_worker --queue %(queue)s"
+        )
+        yield Reason(text % names, grave=True)
+
+
+def _all_busy(service: Service) -> str:
+    text = ngettext(
+        'The only slot of the workers that serve queue "%(queue)s" is busy.',
+        'All %(slots)s slots of the workers that serve queue "%(queue)s" are busy.',
+        service.slots,
+    )
+    return text % {"slots": figures.exact(service.slots), "queue": service.queue}
+
+
+def _place(service: Service, ahead: Count) -> Reason:
+    names = {"queue": service.queue, "count": figures.exact(ahead.number)}
+    if ahead.roughly:
+        text = _('More than %(count)s jobs are before it in queue "%(queue)s".')
+        return Reason(text % names)
+    if not ahead.number:
+        return Reason(_('It is the next one in queue "%(queue)s".') % names)
+    text = ngettext(
+        '%(count)s job is before it in queue "%(queue)s".',
+        '%(count)s jobs are before it in queue "%(queue)s".',
+        ahead.number,
+    )
+    return Reason(text % names)
+
+
+def _soon(service: Service, waited_seconds: float) -> Reason:
+    del service
+    if waited_seconds < STRANGE_SECONDS:
+        return Reason(_("A worker has room: it starts in a moment."))
+    text = _(
+        "Workers have room, and yet it has waited for %(duration)s: they may serve other queues "
+        "first, or be stuck."
+    )
+    return Reason(text % {"duration": figures.duration(waited_seconds)}, grave=True)
+
+
+def _ahead(service: Service, left: timedelta) -> dict[str, str]:
+    return {"duration": figures.duration(left.total_seconds()), "queue": service.queue}
+
+
+def _overdue(service: Service, due_at: datetime, now: datetime) -> Reason:
+    late = {"duration": figures.duration((now - due_at).total_seconds())}
+    if not service.upkeep:
+        text = _(
+            "It was due %(duration)s ago, and no worker or wire server of ours runs that would "
+            "move it to its queue."
+        )
+        return Reason(text % late, grave=True)
+    text = _("It was due %(duration)s ago and enters its queue in a moment.")
+    return Reason(text % late, grave=now - due_at > LATE)
+
+
+def _death(attempts: int, retry: int) -> str:
+    counts = {"attempts": figures.exact(attempts), "retry": figures.exact(retry)}
+    if not attempts:
+        return _("Somebody killed it before it had failed.")
+    if retry < 0:
+        return _("It is dead after its first failure, as its option retry (-1) says.")
+    if attempts > retry:
+        text = ngettext(
+            "It is dead after %(attempts)s attempt: no more was allowed.",
+            "It is dead after %(attempts)s attempts: no more were allowed.",
+            attempts,
+        )
+        return text % counts
+    text = ngettext(
+        "It is dead after %(attempts)s attempt, though %(retry)s retries were allowed: somebody "
+        "killed it, or its error is one that is not retried.",
+        "It is dead after %(attempts)s attempts, though %(retry)s retries were allowed: somebody "
+        "killed it, or its error is one that is not retried.",
+        attempts,
+    )
+    return text % counts
+
+
+def _doing(hold: Hold, now: datetime) -> Reason:
+    since = hold.started_at or (hold.claimed_at if hold.expires_at else None)
+    who = hold.process or _("a client without a name")
+    if since is None:
+        text = _("%(process)s claimed it %(duration)s ago and has not started it yet.")
+        since = hold.claimed_at
+    else:
+        text = _("It has been running on %(process)s for %(duration)s.")
+    duration = figures.duration((now - since).total_seconds())
+    return Reason(text % {"process": who, "duration": duration})
+
+
+def _holder(hold: Hold, now: datetime, silent_seconds: float) -> Iterator[Reason]:
+    if hold.state in {"quiet", "terminate"}:
+        yield Reason(_("Its process takes no new jobs; it finishes this one."))
+    if hold.expires_at is not None:
+        return
+    if hold.beat_at is None:
+        text = _("Its process is not known any more: the job goes back to its queue in a moment.")
+        yield Reason(text, grave=True)
+    elif (silent := (now - hold.beat_at).total_seconds()) > silent_seconds:
+        text = _(
+            "Its process has been silent for %(duration)s: the job goes back to its queue in a "
+            "moment."
+        )
+        yield Reason(text % {"duration": figures.duration(silent)}, grave=True)
+
+
+def _limit(hold: Hold, now: datetime, reserve_for: int) -> Iterator[Reason]:
+    if hold.expires_at is not None:
+        left = (hold.expires_at - now).total_seconds()
+        if left > 0:
+            text = _("Its reservation ends in %(duration)s; it fails then.")
+            yield Reason(text % {"duration": figures.duration(left)})
+        else:
+            yield Reason(_("Its reservation has run out: it fails in a moment."), grave=True)
+    elif hold.started_at is not None:
+        over = (now - hold.started_at).total_seconds() > reserve_for
+        text = _("It may run for %(duration)s.")
+        yield Reason(text % {"duration": figures.duration(reserve_for)}, grave=over)

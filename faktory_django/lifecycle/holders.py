@@ -1,0 +1,61 @@
+"""Holders: who has claimed a job, and whether it has been started."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from .connection import database, execute
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+# Leases are as few as claimed batches; a job that none of them names waits in its queue.
+HELD: Final = """
+SELECT h.id, l.wid, l.claimed_at, l.expires_at, p.hostname, p.pid, p.running, p.beat_at, p.state
+FROM faktory_django_lease l
+CROSS JOIN LATERAL unnest(l.ids) AS h(id)
+LEFT JOIN faktory_django_process p ON p.wid = l.wid
+WHERE l.ids && %(ids)b::bigint[] AND h.id = ANY(%(ids)b::bigint[])
+ORDER BY h.id, l.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Who holds a job, and since when it runs there; process is a name for people.
+
+    expires_at is None while the holder's beats keep it, beat_at when its process is not known.
+    """
+
+    wid: str
+    process: str
+    claimed_at: datetime
+    expires_at: datetime | None
+    started_at: datetime | None
+    beat_at: datetime | None = None
+    state: str = ""
+
+
+def holds(ids: Sequence[int], *, using: str | None = None) -> dict[int, Hold]:
+    """Return who holds these jobs; those that are missing wait."""
+    if not ids:
+        return {}
+    return dict(_holds(execute(database(using), HELD, {"ids": list(ids)})))
+
+
+def running(text: str | None) -> dict[int, datetime]:
+    """Return the jobs that a process says it runs, and since when."""
+    try:
+        return {int(i): datetime.fromtimestamp(at, UTC) for i, at in json.loads(text or "[]")}
+    except (ValueError, TypeError, OverflowError, OSError):
+        return {}
+
+
+def _holds(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Hold]]:
+    for job, wid, claimed_at, expires_at, hostname, pid, slots, beat_at, state in rows:
+        name = wid if pid is None else f"{hostname}:{pid}"
+        started_at = running(slots).get(job)
+        yield job, Hold(wid, name, claimed_at, expires_at, started_at, beat_at, state or "")

@@ -1,0 +1,180 @@
+"""A busy day: jobs in every place, workers of several languages, months of history.
+
+What the pages are looked at with, in tests, in the browser and for pictures. It is the same every
+time but for the time: all of it is relative to the database's clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import connection
+
+from faktory_django.lifecycle import operations, queues
+from faktory_django.lifecycle.matching import Source
+from faktory_django.lifecycle.push import Push, push
+from faktory_django.lifecycle.stats import fold
+from faktory_django.models import AuditEntry, Operation
+
+from . import history, workers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+QUEUES: Final = ("critical", "default", "mail", "reports", "node")
+TYPES: Final[dict[str, tuple[str, list[Any]]]] = {
+    "shop.jobs.charge_card": ("critical", [4711, {"token": "tok_live_4242", "amount": "19.90"}]),
+    "shop.jobs.send_mail": ("mail", ["ada@example.org", "Your order has been shipped"]),
+    "shop.jobs.resize_image": ("default", ["uploads/2026/11/cat.jpg", [320, 640, 1280]]),
+    "shop.jobs.monthly_report": ("reports", [{"year": 2026, "month": 11, "format": "pdf"}]),
+    "FetchURL": ("node", ["https://notexist.example/", {"follow": True, "password": "hunter2"}]),
+}
+TRACEBACK: Final = [
+    'File "/srv/shop/jobs.py", line 41, in charge_card',
+    "    gateway.charge(card, amount)",
+    'File "/srv/shop/gateway.py", line 112, in charge',
+    "    response = self._session.post(self.url, json=body, timeout=10)",
+    'File "/usr/lib/python3.13/socket.py", line 978, in getaddrinfo',
+    "    for res in _socket.getaddrinfo(host, port, family, type, proto, flags):",
+]
+ERRORS: Final = (
+    ("socket.gaierror", "[Errno -2] Name or service not known"),
+    ("shop.gateway.CardDeclined", "The card of order 4711 was declined: insufficient funds"),
+    ("TimeoutError", "The read operation timed out after 10 s"),
+    ("TypeError", "Cannot read properties of undefined (reading 'url')"),
+)
+# What people did: the act, to what, to which, to how many.
+DEEDS: Final = (
+    ("pause", "queue", "mail", 1),
+    ("requeue", "retries", "", 14),
+    ("discard", "dead", "0f3c9a6be1d24c5870aa91be", 1),
+    ("stop", "process", "py-web-1-4711", 1),
+    ("discard", "waiting", "reports", 2_381),
+    ("kill", "scheduled", "", 3),
+)
+
+_SET: Final = """
+INSERT INTO faktory_django_{table} (queue, priority, jid, jobtype, reserve_for, body, failure,
+    enqueued_at, {at})
+VALUES (%s, %s, %s, %s, 1800, %s, %s, clock_timestamp() - interval '2 hours',
+    clock_timestamp() + %s * interval '1 second')
+"""
+
+
+@dataclass(frozen=True)
+class World:
+    """The jids of one job in each place, the wid of a worker, the key of an operation."""
+
+    waiting: str
+    running: str
+    scheduled: str
+    retry: str
+    dead: str
+    wid: str
+    operation: int
+
+
+def jid(place: str, number: int) -> str:
+    """Return a jid that is the same in every run."""
+    return hashlib.sha256(f"{place} {number}".encode()).hexdigest()[:24]
+
+
+def ago(**times: float) -> str:
+    """Return an instant in the past as jobs carry it."""
+    then = datetime.now(tz=UTC) - timedelta(**times)
+    return then.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def failure(number: int) -> str:
+    """Return a failure as the wire keeps it."""
+    errtype, message = ERRORS[number % len(ERRORS)]
+    return json.dumps(
+        {
+            "failed_at": ago(hours=1, minutes=7 * number),
+            "retry_count": number % 4,
+            "message": message,
+            "errtype": errtype,
+            "backtrace": TRACEBACK,
+        }
+    )
+
+
+def build() -> World:
+    """Fill the database; return whom to look for."""
+    queues.declare(QUEUES)
+    _push_waiting()
+    wid = workers.start()
+    fill_set("scheduledjob", "scheduled", 40, (60 + i * 97 for i in range(40)))
+    fill_set("retryjob", "retry", 30, (15 + i * 61 for i in range(30)), failed=True)
+    fill_set("deadjob", "dead", 24, (-i * 7_000 for i in range(24)), failed=True)
+    queues.pause("mail")
+    history.write(TYPES)
+    fold(connection)
+    return World(
+        waiting=jid("waiting", 60),
+        running=jid("waiting", 0),
+        scheduled=jid("scheduled", 0),
+        retry=jid("retry", 0),
+        dead=jid("dead", 0),
+        wid=wid,
+        operation=_act(),
+    )
+
+
+def _push_waiting() -> None:
+    found = []
+    for i in range(120):
+        jobtype, (queue, args) = _kind(i)
+        priority = 5 if i % 17 == 0 else 0
+        body = _body(jid("waiting", i), jobtype, queue, args)
+        found.append(Push(queue, jid("waiting", i), jobtype, body, priority=priority))
+    push(found)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE faktory_django_job SET enqueued_at = enqueued_at - id % 50 * interval '50 s'"
+        )
+
+
+def fill_set(
+    table: str, place: str, size: int, seconds: Iterable[int], *, failed: bool = False
+) -> None:
+    """Put jobs into a set, each due or dead so many seconds from the present."""
+    at = "died_at" if table == "deadjob" else "due_at"
+    rows = [_row(place, i, at, failed=failed) for i, at in zip(range(size), seconds, strict=True)]
+    with connection.cursor() as cursor:
+        cursor.executemany(_SET.format(table=table, at=at), rows)
+
+
+def _row(place: str, i: int, at: int, *, failed: bool) -> list[Any]:
+    jobtype, (queue, args) = _kind(i)
+    name = jid(place, i)
+    body = _body(name, jobtype, queue, args)
+    return [queue, 0, name, jobtype, body, failure(i) if failed else None, at]
+
+
+def _body(name: str, jobtype: str, queue: str, args: list[Any]) -> str:
+    found = {"created_at": ago(hours=2), "jid": name, "jobtype": jobtype, "queue": queue}
+    return json.dumps({**found, "retry": 25, "args": args}, separators=(",", ":"))
+
+
+def _act() -> int:
+    """Let people have done things; return the key of what one of them has only begun."""
+    for number, (act, target, what, count) in enumerate(DEEDS):
+        user = ("ada", "grace")[number % 2]
+        at = datetime.now(tz=UTC) - timedelta(minutes=37 * (len(DEEDS) - number))
+        AuditEntry.objects.create(at=at, user=user, act=act, target=target, what=what, count=count)
+    source = Source("dead", "", None)
+    begun = operations.begin(
+        connection, source, "type:FetchURL", act="requeue", user="ada", total=48_000
+    )
+    Operation.objects.filter(pk=begun.pk).update(looked=17_000)
+    AuditEntry.objects.filter(pk=begun.audit_id).update(count=1_280)
+    return begun.pk
+
+
+def _kind(i: int) -> tuple[str, tuple[str, list[Any]]]:
+    return list(TYPES.items())[i % len(TYPES)]
