@@ -72,6 +72,9 @@ def meet(one: Actor, two: Actor) -> Future[None]:
     """Let a flush and another transaction wait for each other; return the flush."""
     push_one()
     claim(1)
+    # Whoever looks for a deadlock while there is one is the one to give way.
+    one.sql("SET deadlock_timeout = '60s'")
+    two.sql("SET deadlock_timeout = '2s'")
     one.begin()
     one.sql("SELECT id FROM faktory_django_job FOR UPDATE")
     flushing = two.start_blocked(lambda: flush.flush(connection))
