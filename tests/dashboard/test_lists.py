@@ -189,7 +189,9 @@ def test_secrets_are_hidden_in_lists(chief: Client, busy: world.World) -> None:
         ('{"args":["' + "x" * 70_000 + '"]}', "too long for a list"),
         ('{"args":["' + "x" * 400 + '"]}', "x…"),
         ('{"args":["\\ud800"]}', "ud800"),
-        ('{"args":' + "[" * 700 + "]" * 700 + "}", "•••"),
+        # what Python can read of it, and what it can show, is not the same in each version
+        ('{"args":' + "[" * 700 + "]" * 700 + "}", "<code"),
+        ('{"args":' + "[" * 3_000 + "]" * 3_000 + "}", "<code"),
         ("{}", "<code"),
         ("[", "<code"),
         ('{"args":[],"custom":{"wrapped":"WelcomeMailer"}}', "WelcomeMailer"),
