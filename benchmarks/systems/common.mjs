@@ -48,7 +48,7 @@ const cpuSeconds = () => {
 async function push(system, how, job, count, first, most) {
   const text = "x".repeat(Number(process.env.BENCHMARK_TEXT));
   await system.open();
-  const cpu = cpuSeconds(), began = performance.now();
+  const cpu = cpuSeconds(), start = now(), began = performance.now();
   let jobs = 0;
   while (jobs < count && performance.now() - began < most * 1000) {
     const size = how === "one" ? 1 : Math.min(BATCH, count - jobs);
@@ -56,7 +56,8 @@ async function push(system, how, job, count, first, most) {
     else await system.pushMany(job, Array.from({ length: size }, (_, i) => first + jobs + i), text);
     jobs += size;
   }
-  await print({ jobs, seconds: (performance.now() - began) / 1000, cpu: cpuSeconds() - cpu });
+  const seconds = (performance.now() - began) / 1000;
+  await print({ jobs, began: start, seconds, cpu: cpuSeconds() - cpu });
 }
 
 async function pace(system, job, count, rate, path) {

@@ -108,7 +108,7 @@ async def _done(value: Any) -> None:
 async def _push(system: System, how: str, job: str, count: int, first: int, most: float) -> None:
     text = "x" * int(os.environ["BENCHMARK_TEXT"])
     await _done(system.open())
-    cpu, began, done = time.process_time(), time.perf_counter(), 0
+    cpu, start, began, done = time.process_time(), time.time(), time.perf_counter(), 0
     while done < count and time.perf_counter() - began < most:
         if how == "one":
             await _done(system.push(job, first + done, text))
@@ -119,7 +119,8 @@ async def _push(system: System, how: str, job: str, count: int, first: int, most
             await _done(system.push_many(job, numbers, text))
             done += size
     seconds, used = time.perf_counter() - began, time.process_time() - cpu
-    sys.stdout.write(json.dumps({"jobs": done, "seconds": seconds, "cpu": used}) + "\n")
+    found = {"jobs": done, "began": start, "seconds": seconds, "cpu": used}
+    sys.stdout.write(json.dumps(found) + "\n")
 
 
 async def _pace(
