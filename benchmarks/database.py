@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+def start_one_if_none_is_named() -> None:
+    """Let DATABASE_URL name an embedded server that ends with this process."""
+    if "DATABASE_URL" not in os.environ:
+        server = EmbeddedPostgres(max_connections=300)
+        server.start()
+        os.environ["DATABASE_URL"] = server.url
+
+
 @contextmanager
 def on_a_database() -> Iterator[Callable[[str], int]]:
     """Set Django up on a migrated, durable database; yield how many rows a table has."""

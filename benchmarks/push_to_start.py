@@ -1,6 +1,6 @@
 """How long an idle worker takes from a push to the start of its job, by the way of pushing.
 
-Run: DATABASE_URL=... python benchmarks/push_to_start.py (a database to be migrated into).
+Run: python benchmarks/push_to_start.py (with DATABASE_URL that database, which is migrated).
 With POOLED_DATABASE_URL (pgbouncer in transaction mode to the same database) a second worker,
 which polls, is measured too. Prints one JSON line a figure, milliseconds.
 """
@@ -19,6 +19,10 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path.cwd()))
 os.environ["PYTHONPATH"] = str(Path.cwd())
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+
+from benchmarks.database import start_one_if_none_is_named
+
+start_one_if_none_is_named()
 
 import django
 

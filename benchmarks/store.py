@@ -1,6 +1,6 @@
 """What the store costs: CPU of the database backend and of the client for each job.
 
-Run: DATABASE_URL=... python benchmarks/store.py (Linux; the server on this machine, so that its
+Run: python benchmarks/store.py (Linux; with DATABASE_URL that server, on this machine, so that its
 CPU can be read; its tables are emptied). Fence, index on jid, counters and durable commits
 are on. Prints one JSON line a figure; compare figures of one run only.
 """
@@ -18,6 +18,10 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path.cwd()))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+
+from benchmarks.database import start_one_if_none_is_named
+
+start_one_if_none_is_named()
 
 import django
 

@@ -1,6 +1,6 @@
 """What a worker process costs to start and to keep, forked and spawned.
 
-Run: DATABASE_URL=... python benchmarks/worker_start.py (Linux; a migrated database).
+Run: python benchmarks/worker_start.py (Linux; with DATABASE_URL that database, migrated).
 Prints one JSON line a figure; memory is the proportional set size in KiB.
 """
 
@@ -77,5 +77,8 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
     sys.path.insert(0, str(Path.cwd()))
     os.environ["PYTHONPATH"] = str(Path.cwd())
-    forked()
-    spawned()
+    from benchmarks.database import on_a_database
+
+    with on_a_database():
+        forked()
+        spawned()

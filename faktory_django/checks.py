@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
@@ -10,6 +10,9 @@ from django.utils.module_loading import import_string
 
 from faktory_django import settings
 from faktory_django.errors import InvalidOption
+
+# How many beats a process may miss before it is taken for dead.
+BEATS: Final = 3
 
 
 @register(Tags.compatibility)
@@ -43,12 +46,26 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
                 id="faktory_django.E004",
             )
         )
+    return [*found, *_warnings(ours)]
+
+
+def _warnings(ours: settings.FaktorySettings) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
     if ours.fast_acks:
         found.append(
             Warning(
                 "FAST_ACKS is on: a crash of the database server may run again what was "
                 "acknowledged in its last 0.6 s",
                 id="faktory_django.W001",
+            )
+        )
+    if ours.silent_process_seconds < BEATS * ours.beat_seconds:
+        found.append(
+            Warning(
+                f"SILENT_PROCESS_SECONDS is {ours.silent_process_seconds:g}, fewer than {BEATS} "
+                f"beats ({ours.beat_seconds:g} s each): a worker that is only slow would lose "
+                "its jobs to another",
+                id="faktory_django.W004",
             )
         )
     return found

@@ -71,7 +71,7 @@ class Maintenance:
             Chore("reap", 5.0, self.reap),
             Chore("fold", 5.0, self.fold),
             Chore("trim", 60.0, self.trim),
-            Chore("operate", 2.0, self.operate),
+            Chore("operate", 5.0, self.operate),
         ]
 
     def tick(self, connection: BaseDatabaseWrapper) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from . import accounting
-from .figures import drain, quantile
+from .figures import quantile
 from .proof import RECORD, Record
 
 if TYPE_CHECKING:
     from .subject import Subject
 
-BACKLOGS: Final = (100_000, 1_000_000, 5_000_000)
-BACKLOG_SECONDS: Final = 5.0
+BACKLOGS: Final = (200_000, 1_000_000, 5_000_000)
+FRONT: Final = 150_000
 DUE: Final = 1_000_000
 DUE_AHEAD_SECONDS: Final = 120
 FRESH_PER_S: Final = 50
@@ -23,15 +23,29 @@ SAMPLE_SECONDS: Final = 0.1
 
 
 def backlog(subject: Subject, variant: str) -> dict[str, Any]:
-    """Work for some seconds in front of backlogs; the least one is emptied."""
+    """Run the first jobs of backlogs of several sizes: what each takes of the store."""
     found: dict[str, Any] = {}
     for jobs in BACKLOGS:
-        one = drain(subject, variant, jobs=jobs, most_seconds=BACKLOG_SECONDS)
-        found |= {f"{key}_{jobs}": one[key] for key in ("per_s", "store_us", "worker_us")}
+        found |= {f"{key}_{jobs}": value for key, value in _front(subject, variant, jobs).items()}
     least, most = BACKLOGS[0], BACKLOGS[-1]
     found["store_us_ratio"] = round(found[f"store_us_{most}"] / found[f"store_us_{least}"], 2)
     found["per_s_ratio"] = round(found[f"per_s_{most}"] / found[f"per_s_{least}"], 2)
     return found
+
+
+def _front(subject: Subject, variant: str, jobs: int) -> dict[str, Any]:
+    subject.fresh()
+    subject.fill(f"{subject.info['variants'][variant]['prefix']}noop", jobs)
+    try:
+        subject.start(variant)
+        subject.await_records(1)
+        store, first, began = subject.store_cpu(), subject.proof.count(), time.monotonic()
+        subject.await_records(FRONT, 60)
+        seconds = time.monotonic() - began
+        used, ran = subject.store_cpu() - store, subject.proof.count() - first
+    finally:
+        subject.stop()
+    return {"per_s": round(ran / seconds), "store_us": round(used / ran * 1e6, 1)}
 
 
 def memory(subject: Subject, variant: str, jobs: int = 1_000_000) -> dict[str, Any]:

@@ -107,9 +107,9 @@ class Postgres:
         self._root.execute(give.format(sql.Identifier(database), sql.Identifier(name)))
 
     def settle(self, database: str) -> None:
-        """Gather statistics and write all out, so that it is not done during a measurement."""
+        """Vacuum, and write all out, so that neither is done during a measurement."""
         with self.connect(database) as connection:
-            connection.execute("ANALYZE")
+            connection.execute("VACUUM (ANALYZE)")
             connection.execute("CHECKPOINT")
 
     def connect(self, database: str) -> psycopg.Connection[Any]:

@@ -45,9 +45,9 @@ class Error:
     def cut(cls, errtype: str, message: str, backtrace: Sequence[str] = ()) -> Error:
         """Return an error whose texts are trimmed, within limits and storable."""
         return cls(
-            _clean(errtype)[:MAX_ERRTYPE] or "unknown",
-            _clean(message)[:MAX_MESSAGE] or "unknown",
-            tuple(_clean(line)[:MAX_MESSAGE] for line in backtrace[-MAX_BACKTRACE:]),
+            _clean(errtype).strip()[:MAX_ERRTYPE] or "unknown",
+            _clean(message).strip()[:MAX_MESSAGE] or "unknown",
+            tuple(_clean(line).rstrip()[:MAX_MESSAGE] for line in backtrace[-MAX_BACKTRACE:]),
         )
 
 
@@ -139,4 +139,4 @@ def judge(
 def _clean(text: str) -> str:
     """Return text without what PostgreSQL cannot hold; a halved character becomes U+FFFD."""
     text = text.replace("\0", "\ufffd")
-    return text.encode("utf-8", "replace").decode("utf-8").strip()
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -299,7 +299,7 @@ def _backtrace(prepared: Prepared, raised: BaseException) -> list[str]:
         if not frame.filename.startswith(_OURS)
     ]
     lines = [line for text in traceback.format_list(frames) for line in text.splitlines()]
-    # Without the lines of carets: what they point at is lost, for the store keeps no indentation.
+    # Without the lines of carets: they would take the place of lines that say something.
     lines = [line for line in lines if line.strip(" ^~")]
     return lines[-prepared.backtrace :]  # all of them for 0
 

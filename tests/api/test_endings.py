@@ -104,7 +104,7 @@ def test_a_backtrace_is_as_long_as_the_job_asks() -> None:
     drain(raise_errors=False)
 
     [line] = DeadJob.objects.get().failure_hash["backtrace"]
-    assert line == 'raise ValueError("no")'
+    assert line == '    raise ValueError("no")'
 
 
 def test_a_backtrace_holds_places_and_code_and_no_carets() -> None:
@@ -119,4 +119,4 @@ def test_a_backtrace_holds_places_and_code_and_no_carets() -> None:
     [place, code] = DeadJob.objects.get().failure_hash["backtrace"]
     assert __file__ in place
     assert place.endswith("in divide")
-    assert code == "return abs(5 / by) + 1"
+    assert code == "    return abs(5 / by) + 1"

@@ -163,6 +163,8 @@ def test_manage_py_check_deploy_looks_at_the_wire_server(
         ({"DASHBOARD_QUEUE_ACCESS": "nowhere.to.be"}, ["faktory_django.E006"]),
         ({"DATABASE": "other"}, ["faktory_django.E003"]),
         ({"FAST_ACKS": True}, ["faktory_django.W001"]),
+        ({"SILENT_PROCESS_SECONDS": 15, "BEAT_SECONDS": 5}, []),
+        ({"SILENT_PROCESS_SECONDS": 14, "BEAT_SECONDS": 5}, ["faktory_django.W004"]),
     ],
 )
 def test_manage_py_check_looks_at_what_settings_name(
