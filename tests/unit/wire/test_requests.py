@@ -204,7 +204,14 @@ def test_at_most_fifty_lines_of_a_backtrace_are_read() -> None:
         ),
         ("BATCH NEW {}", "batch subsystem is only available in Faktory Enterprise"),
         ("BATCH", "batch subsystem is only available in Faktory Enterprise"),
-        ("TRACK GET x", "tracking subsystem is only available in Faktory Enterprise"),
+        ("TRACK", "internal error"),
+        ("TRACK GET ", "missing JID"),
+        ("TRACK SET {}", "missing JID"),
+        ("TRACK DROP x", "no such TRACK subcommand: DROP"),
+        (
+            'TRACK SET {"jid":"a","reserve_until":"x"}',
+            "invalid timestamp for 'reserve_until': \"x\": it is not RFC 3339",
+        ),
     ],
     ids=lambda value: repr(value)[:60],
 )
