@@ -108,7 +108,7 @@ def test_how_far_a_job_says_it_is_is_a_bar_and_its_words(operator: Client) -> No
     reports = [Report("first-00", 62, "<b>page</b> 3"), Report("second-0", 5)]
     track.report(connection, [*reports, Report("third-00", None, "only words")])
 
-    shown = cells(operator, "progress")
+    shown = [text.strip() for text in cells(operator, "progress")]
 
     assert shown == ["62 % 62 % <b>page</b> 3", "5 % 5 %", "only words", "-"]
     page = text_of(operator, page_url("job", first.pk))

@@ -17,6 +17,7 @@ from faktory_django.lifecycle.holders import holds, limits, running
 from faktory_django.lifecycle.push import push
 from faktory_django.lifecycle.retry import Error, Fate, Verdict
 from faktory_django.lifecycle.track import Report, Setting
+from faktory_django.maintenance import Maintenance
 
 from .stock import a_push, ack_of, claim, column, counts, end, failing, move_back, push_one, sql
 
@@ -381,3 +382,17 @@ def test_slots_with_and_without_a_limit_are_running() -> None:
 def test_the_words_of_the_states_are_known() -> None:
     places = {place for place in track.PLACES.values() if place}
     assert places | {"done", "failed", "unknown"} == set(tracking.WIRE_STATES)
+
+
+def test_upkeep_looks_at_the_rows_page_by_page_and_begins_again() -> None:
+    jid = tracked()
+    end(ack_of(*claim(), ends=True))
+    upkeep = Maintenance()
+
+    assert upkeep.track(connection) is None
+    assert upkeep.tracked == ""
+    move_back("track", "ended_at", 31 * 60)
+    upkeep.track(connection)
+
+    assert state(jid) == "unknown"
+    assert counts("track") == (0,)
