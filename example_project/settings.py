@@ -23,6 +23,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "faktory_django",
     "example_project.pages",
+    "example_project.tour",
     "example_project.polyglot",
 ]
 MIDDLEWARE = [

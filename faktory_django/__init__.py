@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from faktory_django.api.context import CurrentJob, current_job
+    from faktory_django.api.inspection import JobStatus
     from faktory_django.api.jobs import Job, JobHandle, job
     from faktory_django.errors import (
         Discard,
@@ -36,6 +37,7 @@ __all__ = [
     "InvalidTime",
     "Job",
     "JobHandle",
+    "JobStatus",
     "JobTimeout",
     "Kill",
     "PayloadTooLarge",
@@ -50,6 +52,7 @@ _HOMES = {
     "CurrentJob": "api.context",
     "Job": "api.jobs",
     "JobHandle": "api.jobs",
+    "JobStatus": "api.inspection",
     "current_job": "api.context",
     "job": "api.jobs",
 }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from django.db import InterfaceError, OperationalError
 
 from faktory_django import settings
-from faktory_django.lifecycle import dead, operations, reap, stats
+from faktory_django.lifecycle import dead, operations, reap, stats, track
 from faktory_django.lifecycle.due import Promoter
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class Maintenance:
     dead: Tally = field(default_factory=Tally)
     busy: Tally = field(default_factory=Tally)
     workers: Tally = field(default_factory=Tally)
+    # how far the look at tracked jobs has come, by jid
+    tracked: str = ""
     chores: list[Chore] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -69,9 +71,10 @@ class Maintenance:
         self.chores = [
             Chore("due", 1.0, self.promote_due),
             Chore("reap", 5.0, self.reap),
-            Chore("fold", 5.0, self.fold),
+            Chore("fold", 10.0, self.fold),
             Chore("trim", 60.0, self.trim),
-            Chore("operate", 5.0, self.operate),
+            Chore("operate", 10.0, self.operate),
+            Chore("track", 30.0, self.track),
         ]
 
     def tick(self, connection: BaseDatabaseWrapper) -> None:
@@ -157,6 +160,12 @@ class Maintenance:
         """Go on with what a person does to many jobs; come again at once while there is more."""
         more = operations.advance_oldest(connection, seconds=OPERATE_SECONDS)
         return 0.0 if more else None
+
+    def track(self, connection: BaseDatabaseWrapper) -> float | None:
+        """Note which tracked jobs have ended, forget old ones; a second between two pages."""
+        keep = settings.get().track_minutes
+        self.tracked = track.trim(connection, keep_minutes=keep, after=self.tracked)
+        return 1.0 if self.tracked else None
 
     def trim(self, connection: BaseDatabaseWrapper) -> float | None:
         """Delete what is old; come again at once while there are many."""

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from faktory_django import settings
+
 if TYPE_CHECKING:
     from faktory_django.lifecycle.info import Info
     from faktory_django.maintenance import Maintenance, Tally
 
 # The version of Faktory whose protocol this is; clients insist on 1.8 or newer.
 PROTOCOL_VERSION: Final = "1.10.0"
-DESCRIPTION: Final = "Faktory"
 
 
 def report(
@@ -47,7 +48,7 @@ def report(
             "total_queues": len(found.queues),
         },
         "server": {
-            "description": DESCRIPTION,
+            "description": settings.get().server_description,
             "faktory_version": PROTOCOL_VERSION,
             "uptime": int(uptime_seconds),
             "connections": connections,

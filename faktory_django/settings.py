@@ -71,6 +71,7 @@ class FaktorySettings:
     server_command_seconds: float = _setting(5.0, 0.1, 3_600)
     server_old_clients: bool = True
     server_mutations: bool = True
+    server_description: str = "Faktory"
     silent_wire_seconds: float = _setting(60.0, 1, 86_400)
     rescue_silent_wire: bool = False
 
@@ -91,6 +92,7 @@ class FaktorySettings:
     minute_counters_days: int = _setting(3, 1, 365)
     day_counters_days: int = _setting(400, 1, 36_500)
     audit_days: int = _setting(400, 1, 36_500)
+    track_minutes: int = _setting(30, 1, 525_600)
 
 
 def check_queue_name(name: object) -> str | None:
@@ -98,6 +100,13 @@ def check_queue_name(name: object) -> str | None:
     if isinstance(name, str) and QUEUE_NAME.fullmatch(name):
         return None
     return f"a queue name is 1 to 100 characters of a-z, A-Z, 0-9, '.', '_' and '-', got {name!r}"
+
+
+def check_description(text: str) -> str | None:
+    """Return what is wrong with what the server calls itself, or None."""
+    if 1 <= len(text) <= 100 and text.isprintable():
+        return None
+    return f"what the server calls itself is 1 to 100 printable characters, got {text!r:.120}"
 
 
 def check_redact_word(word: object) -> str | None:
@@ -155,9 +164,14 @@ def _checked(key: str, value: Any, option: Any) -> Any:
         raise InvalidOption(f"{key} must be {kind}, got {value!r}")
     if low is not None and not low <= value <= high:
         raise InvalidOption(f"{key} must be {low} to {high}, got {value!r}")
-    if option.name == "default_queue" and (wrong := check_queue_name(value)):
+    check = {"default_queue": check_queue_name, "server_description": check_description}
+    if (wrong := check.get(option.name, _fine)(value)) is not None:
         raise InvalidOption(f"{key}: {wrong}")
     return value
+
+
+def _fine(_value: object) -> None:
+    return None
 
 
 def _checked_names(key: str, value: Any) -> tuple[str, ...]:

@@ -13,18 +13,23 @@ from django.db import transaction
 from psycopg.pq import TransactionStatus
 
 from faktory_django import settings
+from faktory_django.api.context import hosted
 from faktory_django.errors import InvalidQueueName
+from faktory_django.lifecycle import track
 from faktory_django.lifecycle.ack import LeaseAck, Tally
 from faktory_django.lifecycle.announce import announce_moved
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.fail import Failing, fail
 from faktory_django.lifecycle.fetch import Claimed, Consumer
+from faktory_django.lifecycle.track import Report, later
 from faktory_django.worker.runner import Outcome, arun, conclude, prepare, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from faktory_django.api.context import CurrentJob
 
 QUEUES = "SELECT DISTINCT queue FROM faktory_django_ready ORDER BY queue"
 
@@ -35,6 +40,27 @@ class Drained:
 
     ran: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+
+
+class Notes:
+    """The host of jobs that are drained: what they say of their progress, until they have ended."""
+
+    def __init__(self) -> None:
+        self._notes: dict[str, Report] = {}
+
+    def progress(self, job: CurrentJob, percent: int | None, text: str | None) -> None:
+        """Take a note."""
+        report = Report(job.jid, percent, text)
+        self._notes[job.jid] = later(self._notes.get(job.jid), report)
+
+    def extend(self, job: CurrentJob, seconds: float) -> None:
+        """Do nothing: here a job may take as long as it likes."""
+
+    def write(self, connection: BaseDatabaseWrapper) -> None:
+        """Write the notes."""
+        if self._notes:
+            track.report(connection, list(self._notes.values()))
+            self._notes.clear()
 
 
 def drain(
@@ -52,6 +78,7 @@ def drain(
             raise InvalidQueueName(wrong)
     connection = database(using)
     drained = Drained()
+    notes = Notes()
     consumer = Consumer(f"drain-{secrets.token_hex(8)}")
     while True:
         names = list(queues) or [row[0] for row in execute(connection, QUEUES)]
@@ -61,9 +88,10 @@ def drain(
             return drained
         if len(drained.ran) >= limit:
             raise RuntimeError(f"drain has run {limit} jobs and there are more")
-        with _shield(connection):
+        with _shield(connection), hosted(notes):
             outcome, raised = _run(connection, turn.jobs[0], turn.moment)
         drained.ran.append(outcome.jobtype)
+        notes.write(connection)
         _finish(connection, consumer, names, outcome)
         if outcome.error is not None and outcome.counts:
             drained.errors.append(f"{outcome.error.errtype}: {outcome.error.message}")

@@ -6,13 +6,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib import admin
+from django.utils.html import format_html
+from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from faktory_django import settings
+from faktory_django.contents import line
 from faktory_django.lifecycle import mutate
 from faktory_django.lifecycle.holders import Hold, holds
-from faktory_django.models import Process
+from faktory_django.models import Process, Track
 
 from .acts import Act, action, kill
 from .contents import ContentsAdmin, shown
@@ -21,8 +24,11 @@ from .filters import InWorkFilter, ReadyQueueFilter, WindowJobtypeFilter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from django.db.models import QuerySet
+
     from faktory_django.models import Job
 
+MAX_TEXT: Final = 100
 NOT_WAITING: Final = ngettext_lazy(
     "%(count)d was not waiting: it is in work or has ended, and is untouched.",
     "%(count)d were not waiting: they are in work or have ended, and are untouched.",
@@ -33,11 +39,12 @@ NOT_WAITING: Final = ngettext_lazy(
 class JobAdmin(ContentsAdmin):
     """Jobs in the order in which they were pushed."""
 
-    list_display = ("short_jid", "jobtype", "queue", "state", "process", "since")
+    list_display = ("short_jid", "jobtype", "queue", "state", "process", "since", "progress")
     list_filter = (InWorkFilter, ReadyQueueFilter, WindowJobtypeFilter)
     deferred_in_list = ("body", "failure")
     facts = (
         *("jid", "jobtype", "queue", "priority", "state", "process", "since", "until"),
+        "progress",
         *("pushed_at", "enqueued_at", "reserve_for", "retry", "crashes"),
     )
     actions = (
@@ -73,8 +80,10 @@ class JobAdmin(ContentsAdmin):
     def prepare(self, entries: Sequence[Any]) -> None:
         """Read who holds the jobs of the page."""
         found = holds([job.pk for job in entries], using=settings.get().database)
+        told = {t.jid: t for t in _tracks(entries)}
         for job in entries:
             vars(job)["hold"] = found.get(job.pk)
+            vars(job)["track"] = told.get(job.jid)
 
     @admin.display(description=_("state"))
     def state(self, job: Job) -> str:
@@ -99,11 +108,33 @@ class JobAdmin(ContentsAdmin):
         hold = _hold(job)
         return shown(job.enqueued_at if hold is None else hold.started_at or hold.claimed_at)
 
+    @admin.display(description=_("progress"))
+    def progress(self, job: Job) -> str:
+        """How far it says it is: a bar, and its own words."""
+        track: Track | None = vars(job).get("track")
+        if track is None or (track.percent is None and not track.description):
+            return "-"
+        said = Truncator(line(track.description or "")).chars(MAX_TEXT)
+        if track.percent is None:
+            return said
+        return format_html(
+            '<progress max="100" value="{}" aria-label="{}">{} %</progress> {} % {}',
+            str(track.percent),
+            _("progress"),
+            str(track.percent),
+            str(track.percent),
+            said,
+        )
+
     @admin.display(description=_("reserved until"))
     def until(self, job: Job) -> str:
         """When its reservation ends by itself, for a client of the wire."""
         hold = _hold(job)
         return shown(hold.expires_at if hold is not None else None)
+
+
+def _tracks(entries: Sequence[Any]) -> QuerySet[Track]:
+    return Track.objects.using(settings.get().database).filter(jid__in=[j.jid for j in entries])
 
 
 def _hold(job: Job) -> Hold | None:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
+
+from faktory_django.features import tracking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import timedelta
 
 _current: ContextVar[CurrentJob | None] = ContextVar("faktory_django_job", default=None)
 
@@ -45,6 +52,59 @@ class CurrentJob(msgspec.Struct, frozen=True):
         """A logger that names the jid and the jobtype in its records."""
         extra = {"jid": self.jid, "jobtype": self.jobtype}
         return _JobLogger(_logger, extra)
+
+    def progress(self, percent: float | None = None, text: str | None = None) -> None:
+        """Say how far the job is: percent from 0 to 100, text in words; None leaves it as it was.
+
+        It only takes a note, so async code calls it too: the process writes the latest of all
+        notes twice a second at most. Raises InvalidOption for a value that cannot be.
+        """
+        told = None if percent is None else tracking.percent(percent)
+        words = None if text is None else tracking.text(text)
+        if told is not None or words is not None:
+            _host().progress(self, told, words)
+
+    def extend(self, by: float | timedelta) -> None:
+        """Let this run take until by (seconds or timedelta) from now; never shortens its time.
+
+        Raises InvalidOption unless by is more than 0 and at most one day, and ReservationLost
+        when the time of the run is over already.
+        """
+        _host().extend(self, tracking.extension_seconds(by))
+
+
+class Host(Protocol):
+    """What runs jobs, and takes what they say of themselves; from any thread."""
+
+    def progress(self, job: CurrentJob, percent: int | None, text: str | None) -> None:
+        """Take a note of how far a job is."""
+
+    def extend(self, job: CurrentJob, seconds: float) -> None:
+        """Let a run take until seconds from now. Raises ReservationLost when it is too late."""
+
+
+_hosts: Final[list[Host]] = []
+
+
+def host(found: Host) -> None:
+    """Let jobs of this process speak to this host; a worker calls it at its start."""
+    _hosts[:] = [found]
+
+
+@contextmanager
+def hosted(found: Host) -> Iterator[None]:
+    """Let jobs speak to this host for a while."""
+    before, _hosts[:] = list(_hosts), [found]
+    try:
+        yield
+    finally:
+        _hosts[:] = before
+
+
+def _host() -> Host:
+    if not _hosts:
+        raise RuntimeError("no worker runs here")
+    return _hosts[0]
 
 
 class _JobLogger(logging.LoggerAdapter[logging.Logger]):

@@ -17,7 +17,9 @@ from faktory_django.errors import (
     InvalidOption,
     InvalidTime,
 )
+from faktory_django.features import tracking
 
+from . import inspection
 from . import options as checks
 from .middleware import push_chain
 from .requests import PushRequest, checked, encoded, encoded_alike
@@ -81,6 +83,16 @@ class Job(Generic[P, R]):
         """
         checks.check_options(options, checks.PUSH_OPTIONS)
         return Job(self._function, self.definition, {**self._options, **options})
+
+    @staticmethod
+    def status(jid: str, *, using: str | None = None) -> inspection.JobStatus:
+        """Return what became of a job, of any jobtype, in one query."""
+        return inspection.status(jid, using=using)
+
+    @staticmethod
+    async def astatus(jid: str, *, using: str | None = None) -> inspection.JobStatus:
+        """status for async code."""
+        return await sync_to_async(inspection.status)(jid, using=using)
 
     def perform_async(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
         """Push the job: it runs as soon as the transaction has committed.
@@ -217,14 +229,23 @@ class Job(Generic[P, R]):
             return None
         form, texts = found
         push_alike(form, jids, texts, using=self._options.get("using"))
+        if request.custom.get(tracking.MARK):
+            self._follow(jids)
         return [(jid, form.queue) for jid in jids]
 
     def _push_each(self, requests: Sequence[PushRequest]) -> list[tuple[str, str]]:
         from faktory_django.lifecycle.push import push  # noqa: PLC0415 - as in _push_like()
 
         push(encoded(requests), using=self._options.get("using"))
+        if tracked := [r.jid for r in requests if r.custom.get(tracking.MARK)]:
+            self._follow(tracked)
         default = settings.get().default_queue
         return [(request.jid, request.options.get("queue") or default) for request in requests]
+
+    def _follow(self, jids: Sequence[str]) -> None:
+        from faktory_django.lifecycle.track import follow  # noqa: PLC0415 - as in _push_like()
+
+        follow(jids, using=self._options.get("using"))
 
     def _announced(self, pushed: Sequence[tuple[str, str]]) -> list[JobHandle]:
         if signals.pushed.has_listeners(self.jobtype):

@@ -10,11 +10,12 @@ from django.utils.translation import gettext as _
 
 from faktory_django import contents
 from faktory_django.lifecycle.connection import database, execute
-from faktory_django.lifecycle.holders import running
+from faktory_django.lifecycle.holders import limits, running
 from faktory_django.models import Process
 
 from . import access, queries_busy
 from .page import now
+from .progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,6 +80,14 @@ class Row:
         return self.kind != Process.Kind.SERVER and self.state != Process.State.TERMINATE
 
 
+class Start(NamedTuple):
+    """Who began a run and when; limit_seconds is the time that it has asked for, 0 for none."""
+
+    process: str
+    at: datetime
+    limit_seconds: float
+
+
 class Job(NamedTuple):
     """A job in work; body is None when it is too long."""
 
@@ -88,11 +97,17 @@ class Job(NamedTuple):
     queue: str
     reserve_for: int
     body: str | None
+    percent: int | None
+    text: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A job in work; part is how much of its time it has used, from 0 to 1 and beyond."""
+    """A job in work; part is how much of its time it has used, from 0 to 1 and beyond.
+
+    reserve_for is what it may take in all, also when it has asked for more; progress is what it
+    says of itself.
+    """
 
     jid: str
     name: str
@@ -101,7 +116,8 @@ class Run:
     process: str
     started_at: datetime
     age_seconds: float
-    reserve_for: int
+    reserve_for: float
+    progress: Progress
 
     @property
     def part(self) -> float:
@@ -138,20 +154,22 @@ def runs(request: HttpRequest, found: Sequence[Row], *, limit: int) -> tuple[lis
     """Return what these processes, and all clients of the wire, run: the longest first."""
     started = dict(_started(found))
     reserved = execute(database(None), queries_busy.RESERVED, {"limit": limit})
-    for job, wid, process, claimed_at, _expires_at in reserved:
-        started[job] = (process or wid or "-", claimed_at)
-    oldest = sorted(started, key=lambda job: started[job][1])
+    for job, wid, process, claimed_at, expires_at in reserved:
+        limit_seconds = (expires_at - claimed_at).total_seconds()
+        started[job] = Start(process or wid or "-", claimed_at, limit_seconds)
+    oldest = sorted(started, key=lambda job: started[job].at)
     jobs = _jobs(request, oldest[:limit])
     at = now(request)
-    shown = [_run(request, jobs[job], *started[job], at) for job in oldest[:limit] if job in jobs]
+    shown = [_run(request, jobs[job], started[job], at) for job in oldest[:limit] if job in jobs]
     return shown, len(oldest) > limit
 
 
-def _started(found: Sequence[Row]) -> Iterator[tuple[int, tuple[str, datetime]]]:
+def _started(found: Sequence[Row]) -> Iterator[tuple[int, Start]]:
     for row in found:
+        more = limits(row.running)
         for job, at in running(row.running).items():
             if 0 < job < 2**63:
-                yield job, (row.name, at)
+                yield job, Start(row.name, at, more.get(job, 0.0))
 
 
 def _jobs(request: HttpRequest, ids: Sequence[int]) -> dict[int, Job]:
@@ -161,7 +179,7 @@ def _jobs(request: HttpRequest, ids: Sequence[int]) -> dict[int, Job]:
     return {job.id: job for job in found if job.queue in visible}
 
 
-def _run(request: HttpRequest, job: Job, process: str, at: datetime, now: datetime) -> Run:
+def _run(request: HttpRequest, job: Job, start: Start, now: datetime) -> Run:
     args = ""
     if access.may(request, "args") and access.opens(request, job.queue, "args"):
         args = _line(job)
@@ -170,10 +188,11 @@ def _run(request: HttpRequest, job: Job, process: str, at: datetime, now: dateti
         name=contents.name(job.jobtype, contents.loads(job.body)),
         queue=job.queue,
         args=args if len(args) <= MAX_ARGS else f"{args[:MAX_ARGS]}…",
-        process=process,
-        started_at=at,
-        age_seconds=max(0.0, (now - at).total_seconds()),
-        reserve_for=job.reserve_for,
+        process=start.process,
+        started_at=start.at,
+        age_seconds=max(0.0, (now - start.at).total_seconds()),
+        reserve_for=max(job.reserve_for, start.limit_seconds),
+        progress=Progress(job.percent, job.text),
     )
 
 

@@ -14,10 +14,11 @@ from faktory_django import payload, settings
 from faktory_django.contents import cut, line, name
 from faktory_django.search import quoted
 
-from . import access, job_rows, why
+from . import access, job_rows, progress, why
 from .error_groups import pattern_of
 from .lists import LISTS
 from .page import came_from, is_fragment, now, page, render
+from .progress import Progress
 from .serving import services
 from .timeline import Moments, timeline
 
@@ -114,10 +115,19 @@ def job(request: HttpRequest, jid: str) -> HttpResponse:
         "jobs": [_shown(request, row, i, served) for i, row in enumerate(rows, 1)],
         "live": True,
         "came_from": came_from(request),
+        "progress": _progress(jid, rows),
     }
     # htmx does not put an error on the page, and that a job has ended is none
     status = 200 if rows or is_fragment(request) else 404
     return render(request, "job.html", context, status=status)
+
+
+def _progress(jid: str, rows: Sequence[Row]) -> Progress:
+    """Return how far it is. Of one that is gone nobody knows whose it was: only how it ended."""
+    found = progress.of(jid)
+    if rows:
+        return found
+    return Progress(state=found.state if found.state in {"done", "failed"} else "")
 
 
 def _shown(request: HttpRequest, row: Row, number: int, served: Mapping[str, Service]) -> Shown:
@@ -156,7 +166,8 @@ def reasons(row: Row, service: Service, at: datetime, retry: int) -> Sequence[wh
     ours, found, attempts = settings.get(), row.job, row.contents.attempts
     if row.hold is not None:
         silent = ours.silent_process_seconds
-        return why.working(row.hold, at, reserve_for=found.reserve_for, silent_seconds=silent)
+        limit = max(found.reserve_for, int(row.hold.limit_seconds))
+        return why.working(row.hold, at, reserve_for=limit, silent_seconds=silent)
     if row.place == "waiting":
         waited = (at - found.enqueued_at).total_seconds() if found.enqueued_at else 0.0
         return why.waiting(service, row.ahead, waited)

@@ -12,12 +12,13 @@ from django.db import Error as DatabaseError
 from django.db import transaction
 from django.http import HttpResponse, HttpResponseNotAllowed, JsonResponse
 
+from faktory_django import settings
 from faktory_django.errors import DatabaseNotReady
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.info import Info, info
 from faktory_django.maintenance import Maintenance
 from faktory_django.processes import rss_kb
-from faktory_django.report import DESCRIPTION, PROTOCOL_VERSION, report
+from faktory_django.report import PROTOCOL_VERSION, report
 
 from . import access
 from .kept import Kept
@@ -70,7 +71,7 @@ def health(request: HttpRequest) -> HttpResponse:
     except (DatabaseError, DatabaseNotReady):
         return secured(JsonResponse({"error": "the database does not answer"}, status=503))
     server = {
-        "description": DESCRIPTION,
+        "description": settings.get().server_description,
         "faktory_version": PROTOCOL_VERSION,
         "connections": pulse.connections,
         "command_count": 0,

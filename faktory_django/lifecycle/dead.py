@@ -9,6 +9,7 @@ from faktory_django import payload, registry
 
 from .connection import execute
 from .push import Push, push
+from .track import FORGOTTEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,7 +57,7 @@ def push_on_dead(connection: BaseDatabaseWrapper, died: Iterable[Died]) -> None:
 
 
 # The oldest go first, a bounded number at a time.
-PURGE: Final = """
+PURGE: Final = f"""
 WITH newest AS (
     SELECT died_at, id
     FROM faktory_django_deadjob
@@ -71,13 +72,13 @@ WITH newest AS (
     ORDER BY d.died_at, d.id
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
-), purged AS (
+), gone AS (
     DELETE FROM faktory_django_deadjob d
     WHERE d.id = ANY(ARRAY(SELECT id FROM old))
-    RETURNING 1
-)
+    RETURNING d.jid
+), {FORGOTTEN}
 SELECT count(*)
-FROM purged
+FROM gone
 """
 
 

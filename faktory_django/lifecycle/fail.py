@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db import transaction
 
+from faktory_django.features import tracking
+
+from . import track
 from .connection import execute
 from .dead import push_on_dead
 from .push import RFC3339
@@ -42,6 +45,7 @@ class Moved(NamedTuple):
     jobtype: str
     body: str
     failure: str | None
+    jid: str = ""
 
 
 FAIL: Final = f"""
@@ -117,7 +121,7 @@ WITH given AS MATERIALIZED (
     WHERE fate <> 'snooze'
     GROUP BY at, queue, jobtype
 )
-SELECT id, fate, queue, jobtype, body, coalesce(failure, before)
+SELECT id, fate, queue, jobtype, body, coalesce(failure, before), jid
 FROM ended
 """
 
@@ -132,7 +136,17 @@ def fail(connection: BaseDatabaseWrapper, failings: Sequence[Failing]) -> list[M
         params = dict(zip(_NAMES, _columns(failings), strict=True))
         moved = [Moved(*row) for row in execute(connection, FAIL, params)]
         push_on_dead(connection, [m for m in moved if m.fate == Fate.DEAD])
+        if any(m.fate == Fate.GONE for m in moved):
+            _note_end(connection, moved, failings)
     return moved
+
+
+def _note_end(
+    connection: BaseDatabaseWrapper, moved: Sequence[Moved], failings: Sequence[Failing]
+) -> None:
+    """Tell those who track the jobs that are gone that it was not success."""
+    ends = {f.id: tracking.FAILED if f.counts else tracking.DISCARDED for f in failings}
+    track.end(connection, [(m.jid, ends[m.id]) for m in moved if m.fate == Fate.GONE])
 
 
 _NAMES: Final = ("ids", "leases", "fates", "failures", "failed_ats", "delays", "counts")

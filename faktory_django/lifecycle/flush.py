@@ -22,6 +22,7 @@ TABLES: Final = (
     "faktory_django_deadjob",
     "faktory_django_counter",
     "faktory_django_counterdelta",
+    "faktory_django_track",
 )
 SMALL: Final = 10_000
 _MANY: Final = "EXISTS (SELECT FROM {table} OFFSET %(small)s)"

@@ -28,6 +28,7 @@ class Hold:
     """Who holds a job, and since when it runs there; process is a name for people.
 
     expires_at is None while the holder's beats keep it, beat_at when its process is not known.
+    limit_seconds is what the run has asked for beyond its reserve_for; 0 for nothing.
     """
 
     wid: str
@@ -37,6 +38,7 @@ class Hold:
     started_at: datetime | None
     beat_at: datetime | None = None
     state: str = ""
+    limit_seconds: float = 0.0
 
 
 def holds(ids: Sequence[int], *, using: str | None = None) -> dict[int, Hold]:
@@ -49,8 +51,17 @@ def holds(ids: Sequence[int], *, using: str | None = None) -> dict[int, Hold]:
 def running(text: str | None) -> dict[int, datetime]:
     """Return the jobs that a process says it runs, and since when."""
     try:
-        return {int(i): datetime.fromtimestamp(at, UTC) for i, at in json.loads(text or "[]")}
+        slots = json.loads(text or "[]")
+        return {int(i): datetime.fromtimestamp(at, UTC) for i, at, *_ in slots}
     except (ValueError, TypeError, OverflowError, OSError):
+        return {}
+
+
+def limits(text: str | None) -> dict[int, float]:
+    """Return how many seconds those runs may take in all that have asked for more time."""
+    try:
+        return {int(i): float(more[0]) for i, _at, *more in json.loads(text or "[]") if more}
+    except (ValueError, TypeError, OverflowError):
         return {}
 
 
@@ -58,4 +69,5 @@ def _holds(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Hold]]:
     for job, wid, claimed_at, expires_at, hostname, pid, slots, beat_at, state in rows:
         name = wid if pid is None else f"{hostname}:{pid}"
         started_at = running(slots).get(job)
-        yield job, Hold(wid, name, claimed_at, expires_at, started_at, beat_at, state or "")
+        limit = limits(slots).get(job, 0.0)
+        yield job, Hold(wid, name, claimed_at, expires_at, started_at, beat_at, state or "", limit)

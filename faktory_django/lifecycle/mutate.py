@@ -17,6 +17,7 @@ from .announce import announce
 from .connection import database, execute
 from .dead import Buried, push_on_dead
 from .push import READIED, RFC3339
+from .track import FORGOTTEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -68,8 +69,8 @@ _DISCARD = """
 WITH gone AS (
     DELETE FROM {table} s
     WHERE s.id = ANY(%(ids)b::bigint[])
-    RETURNING s.queue, s.jobtype
-), counted AS (
+    RETURNING s.queue, s.jobtype, s.jid
+), {forgotten}, counted AS (
     INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, discarded)
     SELECT date_trunc('minute', clock_timestamp()), queue, jobtype, count(*)
     FROM gone
@@ -82,7 +83,9 @@ REQUEUE: Final = {
     name: _REQUEUE.format(table=table, readied=READIED) for name, table in TABLES.items()
 }
 KILL: Final = {name: _KILL.format(table=table) for name, table in TABLES.items()}
-DISCARD: Final = {name: _DISCARD.format(table=table) for name, table in TABLES.items()}
+DISCARD: Final = {
+    name: _DISCARD.format(table=table, forgotten=FORGOTTEN) for name, table in TABLES.items()
+}
 
 # The ready entry is the proof that nobody has claimed the job. Its place is known, but for a job
 # that has come back, which is looked for in its lane.
@@ -117,7 +120,7 @@ SELECT queue, jobtype, body, failure
 FROM gone
 """
 _DISCARD_WAITING = f"""
-WITH {_TAKE_WAITING}, counted AS (
+WITH {_TAKE_WAITING}, {FORGOTTEN}, counted AS (
     INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, discarded)
     SELECT date_trunc('minute', clock_timestamp()), queue, jobtype, count(*)
     FROM gone

@@ -8,6 +8,7 @@ from faktory_django.errors import InvalidQueueName
 from faktory_django.settings import check_queue_name
 
 from .connection import database, execute
+from .track import FORGOTTEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,7 +34,7 @@ RETURNING (SELECT faktory_django_wake_v1(ARRAY[q.name], 1000))::text
 """
 NAMES: Final = "SELECT q.name FROM faktory_django_queue q ORDER BY q.name"
 # A bounded number at a time; entries that a claim is taking are left to it.
-CLEAR: Final = """
+CLEAR: Final = f"""
 WITH entries AS MATERIALIZED (
     DELETE FROM faktory_django_ready r
     WHERE r.ctid = ANY(ARRAY(
@@ -48,8 +49,8 @@ WITH entries AS MATERIALIZED (
 ), gone AS (
     DELETE FROM faktory_django_job j
     WHERE j.id = ANY(ARRAY(SELECT job_id FROM entries))
-    RETURNING j.queue, j.jobtype
-), counted AS (
+    RETURNING j.queue, j.jobtype, j.jid
+), {FORGOTTEN}, counted AS (
     INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, discarded)
     SELECT date_trunc('minute', clock_timestamp()), queue, jobtype, count(*)
     FROM gone

@@ -114,22 +114,25 @@ LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED
 """
 
+# What a run may take: more than its reservation when it has asked for that.
+_ALLOWED: Final = "greatest(j.reserve_for, (r.slot ->> 2)::float8)"
+
 # Runs that their own process should have ended a minute ago and did not.
-OVERDUE: Final = """
+OVERDUE: Final = f"""
 SELECT l.id, ARRAY[j.id]
 FROM faktory_django_process p
 CROSS JOIN LATERAL json_array_elements(p.running::json) AS r(slot)
 JOIN faktory_django_job j ON j.id = (r.slot ->> 0)::bigint
 JOIN faktory_django_lease l ON l.wid = p.wid AND l.ids @> ARRAY[j.id]
 WHERE to_timestamp((r.slot ->> 1)::float8)
-    < clock_timestamp() - (j.reserve_for + %(margin)s) * interval '1 s'
+    < clock_timestamp() - ({_ALLOWED} + %(margin)s) * interval '1 s'
 ORDER BY l.id
 LIMIT %(limit)s
 FOR UPDATE OF l SKIP LOCKED
 """
 
 # One round trip answers for all of the above; most of the time nothing is to be done.
-DUE: Final = """
+DUE: Final = f"""
 SELECT coalesce(
     (SELECT min(l.expires_at) FROM faktory_django_lease l) < clock_timestamp(), false
 ), EXISTS (
@@ -138,7 +141,7 @@ SELECT coalesce(
     CROSS JOIN LATERAL json_array_elements(p.running::json) AS r(slot)
     JOIN faktory_django_job j ON j.id = (r.slot ->> 0)::bigint
     WHERE to_timestamp((r.slot ->> 1)::float8)
-        < clock_timestamp() - (j.reserve_for + %(margin)s) * interval '1 s'
+        < clock_timestamp() - ({_ALLOWED} + %(margin)s) * interval '1 s'
 ), EXISTS (
     SELECT
     FROM faktory_django_process p

@@ -9,6 +9,7 @@ from .lease import Lease
 from .process import Process, Waiter
 from .queue import Queue
 from .ready import Level, Ready
+from .track import Track
 
 __all__ = [
     "BUCKETS",
@@ -27,5 +28,6 @@ __all__ = [
     "Ready",
     "RetryJob",
     "ScheduledJob",
+    "Track",
     "Waiter",
 ]

@@ -21,8 +21,9 @@ from faktory_django.lifecycle.flush import flush
 from faktory_django.lifecycle.presence import WireBeat
 from faktory_django.lifecycle.push import statement
 from faktory_django.lifecycle.retry import Error
+from faktory_django.lifecycle.track import FOLLOW
 
-from . import frames, requests
+from . import frames, requests, tracks
 from .database import DatabaseGone
 from .groups import Group
 from .jobs import WireJob
@@ -88,6 +89,7 @@ class Commands:
         self._fails: Group[Asked] = Group(_refuse, key=lambda asked: asked.what.jid)
         self._beats: Group[Asked] = Group(_refuse, key=lambda asked: asked.what.wid)
         self._infos: Group[Asked] = Group(_refuse)
+        self._tracks: Group[Asked] = Group(_refuse, key=lambda asked: asked.what.jid)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ways: dict[type, Callable[[Client, int, Any], None]] = {
             requests.Push: self._push,
@@ -101,6 +103,8 @@ class Commands:
             requests.Flush: partial(self._act, self._flush),
             requests.QueueAct: partial(self._act, self._queue),
             requests.Mutate: partial(self._act, self._mutate),
+            requests.TrackGet: self._track,
+            requests.TrackSet: self._track,
         }
 
     def dispatch(self, client: Client, turn: int, request: requests.Request) -> None:
@@ -117,6 +121,7 @@ class Commands:
             self._fails.run(self._send_fails),
             self._beats.run(self._send_beats),
             self._infos.run(self._send_infos),
+            self._tracks.run(self._send_tracks),
         ]
 
     # push
@@ -154,6 +159,8 @@ class Commands:
         """
         try:
             await link.execute(*statement([job for _, job in jobs], wake=True))
+            if tracked := [job.jid for _, job in jobs if job.tracked]:
+                await _follow(link, tracked)
         except DatabaseGone as wrong:
             for item, job in jobs:
                 refused.setdefault(id(item), {})[job.jid] = f"{wrong}; it may have been stored"
@@ -246,6 +253,37 @@ class Commands:
         for asked in items:
             asked.client.answer(asked.turn, answer)
 
+    # tracking
+
+    def _track(
+        self, client: Client, turn: int, request: requests.TrackGet | requests.TrackSet
+    ) -> None:
+        if "\0" not in request.jid:
+            self._tracks.add(Asked(client, turn, request))
+        elif isinstance(request, requests.TrackSet):
+            client.answer(turn, frames.OK)
+        else:
+            client.answer(turn, tracks.answer(tracks.nobody(request.jid)))
+
+    async def _send_tracks(self, items: list[Asked]) -> None:
+        asked = [item for item in items if isinstance(item.what, requests.TrackGet)]
+        told = [
+            tracks.setting(item.what, item.client.session.wid)
+            for item in items
+            if isinstance(item.what, requests.TrackSet)
+        ]
+        try:
+            found = await self._quick.call(tracks.track, told, [item.what.jid for item in asked])
+        except (DatabaseGone, DjangoDatabaseError) as wrong:
+            for item in items:
+                item.client.answer(item.turn, frames.error(_words(wrong)))
+            return
+        answers = {
+            id(item): tracks.answer(status) for item, status in zip(asked, found, strict=True)
+        }
+        for item in items:
+            item.client.answer(item.turn, answers.get(id(item), frames.OK))
+
     # queues, sets, everything
 
     def _act(
@@ -308,6 +346,14 @@ class Commands:
             partial(verb, request.target, using=using), request.target, wanted, using=using
         )
         return frames.OK
+
+
+async def _follow(link: Link, jids: list[str]) -> None:
+    """Track jobs that are stored; without that only their success will not be known."""
+    try:
+        await link.execute(FOLLOW, {"jids": jids})
+    except (DatabaseGone, psycopg.Error) as wrong:
+        logger.warning("%d jobs are not tracked: %s", len(jids), _words(wrong))
 
 
 def _refuse(item: Pushing | Asked) -> None:

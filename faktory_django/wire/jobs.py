@@ -65,7 +65,10 @@ class Limits:
 
 
 class WireJob(msgspec.Struct, frozen=True):
-    """A job that may be stored. at is when it is due, None for now; reserve_for in seconds."""
+    """A job that may be stored. at is when it is due, None for now; reserve_for in seconds.
+
+    tracked: its custom attributes ask for that.
+    """
 
     jid: str
     jobtype: str
@@ -76,6 +79,7 @@ class WireJob(msgspec.Struct, frozen=True):
     at: datetime | None = None
     failure: str | None = None
     delay_seconds: float | None = None
+    tracked: bool = False
 
 
 class _WrongType(CommandRefused):
@@ -265,6 +269,7 @@ def _checked(job: _Job) -> WireJob:
         priority=_priority(custom) if b"priority" in custom else 0,
         at=at,
         failure=failure,
+        tracked=b'"track"' in custom and bool(json.loads(custom).get("track")),
     )
 
 

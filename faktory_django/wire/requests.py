@@ -9,12 +9,14 @@ import msgspec
 from msgspec import Raw
 
 from faktory_django.errors import CommandRefused
+from faktory_django.features.tracking import storable
 
 from .frames import echo
-from .jobs import Limits, WireJob, read_job, read_jobs, sanitized
+from .jobs import Limits, WireJob, instant, quoted, read_job, read_jobs, sanitized
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
 # A command without its argument: the original recovers from a panic and says this.
 INTERNAL: Final = "internal error"
@@ -91,6 +93,21 @@ class QueueAct(msgspec.Struct, frozen=True):
     every: bool = False
 
 
+class TrackGet(msgspec.Struct, frozen=True):
+    """TRACK GET of a jid."""
+
+    jid: str
+
+
+class TrackSet(msgspec.Struct, frozen=True):
+    """TRACK SET: how far the job is; reserve_until extends its reservation."""
+
+    jid: str
+    percent: int | None = None
+    desc: str | None = None
+    reserve_until: datetime | None = None
+
+
 class Mutate(msgspec.Struct, frozen=True):
     """MUTATE: clear, kill, discard or requeue the entries of a set that match."""
 
@@ -102,7 +119,19 @@ class Mutate(msgspec.Struct, frozen=True):
 
 
 Request = (
-    Push | PushBulk | Fetch | Ack | Fail | Beat | Info | Flush | End | QueueAct | Mutate
+    Push
+    | PushBulk
+    | Fetch
+    | Ack
+    | Fail
+    | Beat
+    | Info
+    | Flush
+    | End
+    | QueueAct
+    | Mutate
+    | TrackGet
+    | TrackSet
 )  # what read() returns
 
 
@@ -221,6 +250,44 @@ def _mutate(argument: bytes | None, _limits: RequestLimits) -> Mutate:
     return Mutate(found.cmd, found.target, tuple(wanted.jids or ()), wanted.jobtype or "", glob)
 
 
+class _Track(msgspec.Struct):
+    jid: str | None = None
+    percent: int | float | None = None
+    desc: str | None = None
+    reserve_until: str | None = None
+
+
+def _track(argument: bytes | None, _limits: RequestLimits) -> TrackGet | TrackSet:
+    act, _, rest = _given(argument).partition(b" ")
+    if act.upper() == b"GET":
+        if not (jid := rest.decode(errors="replace").strip()):
+            raise CommandRefused("missing JID")
+        return TrackGet(jid)
+    if act.upper() == b"SET":
+        return _track_set(rest)
+    raise CommandRefused(f"no such TRACK subcommand: {echo(act)}")
+
+
+def _track_set(text: bytes) -> TrackSet:
+    found: _Track = _fields(b"TRACK", text, _Track)
+    if not found.jid:
+        raise CommandRefused("missing JID")
+    percent, until = None, None
+    if found.percent is not None:
+        # a worker that has counted wrong is not failed for it
+        percent = int(min(max(found.percent, 0), 100))
+    if found.reserve_until:
+        try:
+            until = instant(found.reserve_until)
+        except ValueError as wrong:
+            said = quoted(found.reserve_until)
+            raise CommandRefused(
+                f"invalid timestamp for 'reserve_until': {said}: {wrong}"
+            ) from None
+    desc = None if found.desc is None else storable(found.desc)
+    return TrackSet(found.jid, percent, desc, until)
+
+
 def _given(argument: bytes | None) -> bytes:
     if argument is None:
         raise CommandRefused(INTERNAL)
@@ -263,7 +330,7 @@ _READERS: Final[dict[bytes, Callable[[bytes | None, RequestLimits], Request]]] =
     b"QUEUE": _queue,
     b"MUTATE": _mutate,
     b"BATCH": lambda _argument, _limits: _enterprise("batch"),
-    b"TRACK": lambda _argument, _limits: _enterprise("tracking"),
+    b"TRACK": _track,
 }
 
 

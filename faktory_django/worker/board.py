@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 _HEAD: Final = struct.Struct("=dqq")
-_SLOT: Final = struct.Struct("=qdd")
+_SLOT: Final = struct.Struct("=qddd")
 
 
 class Phase(IntEnum):
@@ -30,11 +30,15 @@ class Phase(IntEnum):
 
 
 class Slot(NamedTuple):
-    """A busy slot; times by the monotonic clock, which parent and child share."""
+    """A busy slot; times by the monotonic clock, which parent and child share.
+
+    limit is how many seconds the run may take when it has asked for more time, else 0.
+    """
 
     job: int
     started: float
     deadline: float
+    limit: float = 0.0
 
 
 class Board:
@@ -55,11 +59,16 @@ class Board:
 
     def enter(self, slot: int, job: int, started: float, deadline: float) -> None:
         """A slot begins to run a job."""
-        _SLOT.pack_into(self._memory, _HEAD.size + slot * _SLOT.size, job, started, deadline)
+        _SLOT.pack_into(self._memory, _HEAD.size + slot * _SLOT.size, job, started, deadline, 0.0)
+
+    def extend(self, slot: int, job: int, started: float, limit: float) -> None:
+        """The run in a slot may take limit seconds in all."""
+        place = _HEAD.size + slot * _SLOT.size
+        _SLOT.pack_into(self._memory, place, job, started, started + limit, limit)
 
     def leave(self, slot: int) -> None:
         """A slot is free again."""
-        _SLOT.pack_into(self._memory, _HEAD.size + slot * _SLOT.size, 0, 0.0, 0.0)
+        _SLOT.pack_into(self._memory, _HEAD.size + slot * _SLOT.size, 0, 0.0, 0.0, 0.0)
 
     def busy(self) -> list[Slot]:
         """Return the slots that run a job."""

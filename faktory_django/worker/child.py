@@ -16,12 +16,15 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from faktory_django import registry, settings
+from faktory_django.api.context import host
+from faktory_django.errors import ReservationLost
 from faktory_django.processes import die_with_parent, forget_inherited, rss_kb
 
 from .board import Board, Phase
 from .connections import watch_connections
 from .coroutines import Coroutines
 from .fetcher import Fetcher
+from .reporter import Reporter
 from .runner import prepare
 from .threads import ThreadSlot, work
 
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
+    from faktory_django.api.context import CurrentJob
     from faktory_django.lifecycle.beat import ProcessInfo
     from faktory_django.lifecycle.fetch import Claimed
 
@@ -73,9 +77,11 @@ class Slots:
             self.coroutines = Coroutines(
                 options.async_concurrency, board, options.concurrency, self._finished
             )
+        self.reporter = Reporter(options.database, self._extend)
 
     def start(self) -> None:
         """Start the threads and the event loop."""
+        host(self.reporter)
         for slot in self.threads:
             args = (slot, self._inbox, self._finished, self._options.database)
             name = f"slot-{slot.number}"
@@ -154,6 +160,13 @@ class Slots:
             stuck = stuck or self.coroutines.stuck
         return stuck
 
+    def _extend(self, job: CurrentJob, seconds: float) -> None:
+        if any(slot.extend(job, seconds) for slot in self.threads):
+            return
+        if self.coroutines is not None and self.coroutines.extend(job, seconds):
+            return
+        raise ReservationLost(f"job {job.jid} does not run any more")
+
     def _dispatch(self, items: Sequence[Item]) -> None:
         coroutines = [item for item in items if item[0].is_async]
         if coroutines and self.coroutines is not None:
@@ -176,6 +189,8 @@ class Slots:
 
     def _finished(self, outcome: Outcome) -> None:
         _log_end(outcome)
+        if outcome.verdict is not None:
+            self.reporter.ended(outcome)
         with self._lock:
             self._in_hand[outcome.is_async] -= 1
         self._done(outcome)
@@ -216,6 +231,7 @@ class Child:
             if self._grace_ends is not None and time.monotonic() >= self._grace_ends:
                 self.fetcher.ended.wait(LAST_WORDS_SECONDS)
                 break
+        self.slots.reporter.close(LAST_WORDS_SECONDS)
         if self.fetcher.failed is None:
             self.phase = Phase.RECYCLED if self._recycles else Phase.ENDED
         self.board.tick(time.monotonic(), self.phase, self.fetcher.done_jobs)

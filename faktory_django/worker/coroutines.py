@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 
-from faktory_django.errors import JobTimeout
+from faktory_django.errors import JobTimeout, ReservationLost
 
 from .connections import IDLE_SECONDS, close_idle, tidy
 from .runner import arun, conclude
@@ -29,6 +29,8 @@ from .threads import STUCK_AFTER_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
+
+    from faktory_django.api.context import CurrentJob
 
     from .board import Board
     from .runner import Outcome, Prepared
@@ -103,6 +105,21 @@ class Coroutines:
             while True:
                 taken.append(self._waiting.popleft())
         return taken
+
+    def extend(self, job: CurrentJob, seconds: float) -> bool:
+        """Let the run of a job take until seconds from now; False when it is not run here.
+
+        Raises ReservationLost when its time is over.
+        """
+        for number, run in list(self._runs.items()):
+            prepared = run.prepared
+            if prepared.job is job:
+                if run.late:
+                    raise ReservationLost("the time of the run is over")
+                limit = prepared.extend(time.monotonic() - run.started + seconds)
+                self._board.extend(number, prepared.claimed.id, run.started, limit)
+                return True
+        return False
 
     def watch(self, now: float) -> list[Outcome]:
         """Cancel runs that are over their time; return the outcomes of those that go on.

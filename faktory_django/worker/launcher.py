@@ -400,7 +400,9 @@ class Launcher:
         """Return what runs, since when by the database's clock, as JSON."""
         if (offset := self._clock_offset) is None:
             return "[]"
-        return json.dumps([[s.job, round(s.started + offset, 3)] for s in kid.board.busy()])
+        # a third number stands only where a job has asked for more time than its reserve_for
+        slots = [(s.job, round(s.started + offset, 3), round(s.limit, 3)) for s in kid.board.busy()]
+        return json.dumps([slot if slot[2] else slot[:2] for slot in slots])
 
     def _wait(self) -> None:
         now = time.monotonic()

@@ -46,6 +46,13 @@ class Prepared:
     job: CurrentJob | None = None
     error: BaseException | None = None
     backtrace: int = 0
+    extended: bool = False
+
+    def extend(self, limit_seconds: float) -> float:
+        """Let the run take so long in all, if that is longer; return its limit."""
+        if limit_seconds > self.limit_seconds:
+            self.limit_seconds, self.extended = limit_seconds, True
+        return self.limit_seconds
 
     @property
     def is_async(self) -> bool:
@@ -270,6 +277,13 @@ def error_of(prepared: Prepared, raised: BaseException) -> Error:
     if isinstance(raised, JobTimeout):
         timeout = prepared.definition.timeout_seconds if prepared.definition else None
         backtrace = _backtrace(prepared, raised)
+        if prepared.extended:
+            message = (
+                "the job ran longer than the time it had asked for "
+                f"({prepared.limit_seconds:.0f} s in all)"
+            )
+            name = "ReservationExpired" if timeout is None else "JobTimeout"
+            return Error.cut(name, message, backtrace)
         if timeout is not None:
             message = f"the job ran longer than its timeout_seconds ({timeout})"
             return Error.cut("JobTimeout", message, backtrace)

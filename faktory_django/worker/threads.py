@@ -10,7 +10,7 @@ from contextvars import copy_context
 from queue import Empty
 from typing import TYPE_CHECKING, Final
 
-from faktory_django.errors import JobTimeout
+from faktory_django.errors import JobTimeout, ReservationLost
 
 from .connections import IDLE_SECONDS, close_idle, has_open, tidy
 from .runner import Outcome, conclude, run
@@ -18,6 +18,8 @@ from .runner import Outcome, conclude, run
 if TYPE_CHECKING:
     from collections.abc import Callable
     from queue import SimpleQueue
+
+    from faktory_django.api.context import CurrentJob
 
     from .board import Board
     from .runner import Prepared
@@ -57,6 +59,21 @@ class ThreadSlot:
                 _raise_in_thread(self.thread_id, ctypes.py_object())
             self._prepared = None
         self.board.leave(self.number)
+
+    def extend(self, job: CurrentJob, seconds: float) -> bool:
+        """Let the run of a job take until seconds from now; False when it is not run here.
+
+        Raises ReservationLost when its time is over.
+        """
+        with self._lock:
+            prepared = self._prepared
+            if prepared is None or prepared.job is not job:
+                return False
+            if self._raised_at is not None:
+                raise ReservationLost("the time of the run is over")
+            limit = prepared.extend(time.monotonic() - self._started + seconds)
+            self.board.extend(self.number, prepared.claimed.id, self._started, limit)
+        return True
 
     def watch(self, now: float) -> Outcome | None:
         """Raise JobTimeout in a run that is over its time; give up on one that goes on.

@@ -11,10 +11,11 @@ from django.contrib.admin.utils import quote
 from django.db import connection, transaction
 
 from faktory_django.contents import MAX_SHOWN
-from faktory_django.lifecycle import queues
+from faktory_django.lifecycle import queues, track
 from faktory_django.lifecycle.beat import ProcessInfo, register
 from faktory_django.lifecycle.presence import WireWorker, arrive
 from faktory_django.lifecycle.reservation import release
+from faktory_django.lifecycle.track import Report
 from faktory_django.models import Job, Process, RetryJob
 
 from .conftest import (
@@ -98,6 +99,21 @@ def test_a_claimed_job_is_shown_with_its_process_and_running_once_it_has_started
     assert cells(operator, "state") == ["running", "claimed", "waiting"]
     assert cells(operator, "process") == ["box:4711", "box:4711", "-"]
     assert cells(operator, "since")[0].startswith("Nov. 14, 2023")
+
+
+def test_how_far_a_job_says_it_is_is_a_bar_and_its_words(operator: Client) -> None:
+    first = push_job("first-00")
+    for jid in ("second-0", "third-00", "fourth-0"):
+        push_job(jid)
+    reports = [Report("first-00", 62, "<b>page</b> 3"), Report("second-0", 5)]
+    track.report(connection, [*reports, Report("third-00", None, "only words")])
+
+    shown = [text.strip() for text in cells(operator, "progress")]
+
+    assert shown == ["62 % 62 % <b>page</b> 3", "5 % 5 %", "only words", "-"]
+    page = text_of(operator, page_url("job", first.pk))
+    assert '<progress max="100" value="62" aria-label="progress">62 %</progress>' in page
+    assert "&lt;b&gt;page&lt;/b&gt; 3" in page
 
 
 def test_a_job_that_came_back_waits_again(operator: Client, worker: Worker) -> None:

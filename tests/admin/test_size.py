@@ -153,7 +153,7 @@ def test_a_long_list_says_that_it_ends_at_ten_thousand(operator: Client, model: 
 def test_a_job_is_found_by_its_jid_through_an_index(operator: Client) -> None:
     for model, index in (("job", "faktory_job_jid"), ("retryjob", "faktory_retry_jid")):
         _, statements = visit(operator, list_url(model, "?q=jid25000"))
-        found = [sql for sql in statements if "'jid25000'" in sql]
+        found = [sql for sql in statements if "'jid25000'" in sql and "django_track" not in sql]
 
         assert found
         for sql in found:

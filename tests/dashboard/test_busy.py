@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from faktory_django.lifecycle.beat import ProcessInfo, register
-from faktory_django.models import AuditEntry, Job, Process
+from faktory_django.models import AuditEntry, Job, Process, Track
 
 from . import workers
 
@@ -48,7 +48,33 @@ def test_what_runs_is_there_with_the_share_of_its_time(viewer: Client, busy: wor
 
     assert busy.running in text
     assert "FetchURL" in text
-    assert text.count("<progress") == 8
+    assert text.count("<progress") == 9
+
+
+def test_how_far_a_job_says_it_is_stands_beside_it(viewer: Client, busy: world.World) -> None:
+    text = text_of(viewer)
+
+    assert '<progress max="100" value="62" aria-label="Progress">62 %</progress>' in text
+    assert "page 310 of 500" in text
+
+    Track.objects.filter(jid=busy.running).update(percent=None, description="<b>only</b> words")
+    text = text_of(viewer)
+
+    assert "&lt;b&gt;only&lt;/b&gt; words" in text
+    assert 'value="62"' not in text
+
+
+def test_a_run_that_has_asked_for_more_time_has_that_time(
+    viewer: Client, busy: world.World
+) -> None:
+    job = Job.objects.get(jid=busy.running)
+    process = next(p for p in Process.objects.all() if f"[{job.pk}, " in p.running)
+    slots = [
+        [*slot[:2], 7_200] if slot[0] == job.pk else slot for slot in json.loads(process.running)
+    ]
+    Process.objects.filter(wid=process.wid).update(running=json.dumps(slots))
+
+    assert "/ 2 h" in text_of(viewer)
 
 
 def test_arguments_take_their_permission_and_hide_secrets(

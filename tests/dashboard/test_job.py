@@ -11,10 +11,11 @@ from django.urls import reverse
 
 from faktory_django import payload
 from faktory_django.dashboard.converters import AnyText
-from faktory_django.lifecycle import queues
+from faktory_django.lifecycle import queues, track
 from faktory_django.lifecycle.fetch import Consumer
 from faktory_django.lifecycle.push import Push, push
 from faktory_django.lifecycle.reservation import release
+from faktory_django.lifecycle.track import Report
 from faktory_django.models import Job, RetryJob
 
 from . import world
@@ -81,6 +82,42 @@ def test_a_job_that_ends_while_somebody_looks_is_said_to_have_ended(chief: Clien
     fragment = page(chief, "gone-0001", headers={"HX-Request": "true"})
 
     assert "No job has the jid gone-0001 any more" in fragment
+
+
+def test_how_far_it_says_it_is_is_shown_and_renewed(chief: Client, busy: World) -> None:
+    for headers in (None, {"HX-Request": "true"}):
+        text = page(chief, busy.running, headers=headers)
+
+        assert '<progress max="100" value="62" aria-label="Progress">62 %</progress>' in text
+        assert "page 310 of 500" in text
+
+
+def test_a_job_that_says_nothing_has_no_bar(chief: Client, busy: World) -> None:
+    assert "<progress" not in page(chief, busy.waiting)
+
+
+@pytest.mark.parametrize(("end", "word"), [("", "Done"), ("failed", "Failed")])
+def test_a_tracked_job_that_is_gone_has_its_end_and_nothing_else(
+    chief: Client, end: str, word: str
+) -> None:
+    track.report(connection, [Report("gone-0001", 70, "secret of a queue", end)])
+
+    text = page(chief, "gone-0001", status=404)
+
+    assert f"<b>{word}</b>" in text
+    assert "secret of a queue" not in text
+    assert "<progress" not in text
+
+
+def test_how_far_a_job_is_whose_queue_may_not_be_seen_is_not_shown(
+    chief: Client, busy: World, override_faktory: Callable[..., None]
+) -> None:
+    override_faktory(DASHBOARD_QUEUE_ACCESS="tests.dashboard.hooks.only_mail")
+
+    text = page(chief, busy.running, status=404)
+
+    assert "<progress" not in text
+    assert "page 310 of 500" not in text
 
 
 def test_how_many_jobs_come_before_it_is_counted_by_priority_and_place(chief: Client) -> None:

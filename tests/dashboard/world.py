@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connection
 
-from faktory_django.lifecycle import operations, queues
+from faktory_django.lifecycle import operations, queues, track
 from faktory_django.lifecycle.matching import Source
 from faktory_django.lifecycle.push import Push, push
 from faktory_django.lifecycle.stats import fold
+from faktory_django.lifecycle.track import Report
 from faktory_django.models import AuditEntry, Operation
 
 from . import history, workers
@@ -108,6 +109,7 @@ def build() -> World:
     queues.declare(QUEUES)
     _push_waiting()
     wid = workers.start()
+    track.report(connection, [Report(jid("waiting", 0), 62, "page 310 of 500")])
     fill_set("scheduledjob", "scheduled", 40, (60 + i * 97 for i in range(40)))
     fill_set("retryjob", "retry", 30, (15 + i * 61 for i in range(30)), failed=True)
     fill_set("deadjob", "dead", 24, (-i * 7_000 for i in range(24)), failed=True)

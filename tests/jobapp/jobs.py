@@ -9,7 +9,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from faktory_django import Discard, Kill, Retry, Snooze, current_job, job
+from faktory_django import (
+    Discard,
+    JobTimeout,
+    Kill,
+    ReservationLost,
+    Retry,
+    Snooze,
+    current_job,
+    job,
+)
 
 
 def note(path: str, text: str) -> None:
@@ -80,6 +89,70 @@ def tell(path: str) -> None:
 def stamp(path: str, mark: str) -> None:
     """Write when the job started, in Unix seconds."""
     note(path, f"{mark} {time.time()}")
+
+
+@job
+def report(path: str, parts: int, seconds: float = 0) -> None:
+    """Say how far it is, part by part."""
+    for part in range(1, parts + 1):
+        current_job().progress(100 * part / parts, f"part {part} of {parts}")
+        time.sleep(seconds)
+    note(path, "reported")
+
+
+@job
+async def report_async(path: str, parts: int, seconds: float = 0) -> None:
+    """Say how far it is, part by part, on the event loop."""
+    for part in range(1, parts + 1):
+        current_job().progress(100 * part / parts, f"part {part} of {parts}")
+        await asyncio.sleep(seconds)
+    note(path, "reported")
+
+
+def _pass_the_time(seconds: float) -> None:
+    """Wait where a JobTimeout can be raised."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(0.01)
+
+
+@job(timeout_seconds=1)
+def overtime(path: str, asks_for: float, seconds: float) -> None:
+    """Ask for more time, and use some of it."""
+    current_job().extend(asks_for)
+    _pass_the_time(seconds)
+    note(path, "in time")
+
+
+@job(timeout_seconds=1)
+async def overtime_async(path: str, asks_for: float, seconds: float) -> None:
+    """Ask for more time, and use some of it, on the event loop."""
+    current_job().extend(asks_for)
+    await asyncio.sleep(seconds)
+    note(path, "in time")
+
+
+@job(retry=0)
+def report_and_go(path: str, how: str) -> None:
+    """Say something, and end without a trace."""
+    current_job().progress(30)
+    note(path, "said")
+    if how == "discard":
+        raise Discard
+    raise ValueError("no")
+
+
+@job(timeout_seconds=0.5)
+def too_late(path: str) -> None:
+    """Ask for more time when there is none left."""
+    try:
+        _pass_the_time(60)
+    except JobTimeout:
+        try:
+            current_job().extend(60)
+        except ReservationLost:
+            note(path, "too late")
+        raise
 
 
 # Last: it needs note().

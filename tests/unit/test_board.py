@@ -26,6 +26,17 @@ def test_the_board_shows_the_latest_tick_and_the_busy_slots() -> None:
     assert board.busy() == [Slot(42, 3.0, 4.5)]
 
 
+def test_a_run_that_asked_for_more_time_has_its_limit_on_the_board() -> None:
+    board = Board(1)
+    board.enter(0, 9, 10.0, 70.0)
+
+    board.extend(0, 9, 10.0, 300.0)
+    assert board.busy() == [Slot(9, 10.0, 310.0, 300.0)]
+
+    board.enter(0, 10, 400.0, 460.0)
+    assert board.busy() == [Slot(10, 400.0, 460.0)]
+
+
 def test_a_parent_reads_what_a_child_wrote_before_it_died() -> None:
     board = Board(1)
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 FOLDER: Final = Path(__file__).with_name("recordings")
+# Of what only Faktory Enterprise answers: written from its documentation.
+WRITTEN: Final = Path(__file__).with_name("written")
 LONG: Final = re.compile(r"<([\d,]+) (\w)>")
 
 
@@ -38,10 +40,10 @@ class Step:
 
 
 @cache
-def scenarios() -> dict[tuple[str, str], list[Step]]:
+def scenarios(folder: Path = FOLDER) -> dict[tuple[str, str], list[Step]]:
     """Return the steps of each scenario, by the name of its file and its own."""
     found: dict[tuple[str, str], list[Step]] = {}
-    for path in sorted(FOLDER.glob("*.jsonl")):
+    for path in sorted(folder.glob("*.jsonl")):
         # Not splitlines(): a recorded text holds U+2028.
         for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n"):
             step = _step(path.stem, json.loads(line))

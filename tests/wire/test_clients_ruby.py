@@ -8,12 +8,13 @@ producer has an empty wid and a null user name; the connection ends with END.
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
 
 from faktory_django.lifecycle import beat
-from faktory_django.models import Process, RetryJob
+from faktory_django.models import Lease, Process, RetryJob
 
 from .talking import Reply, password_hash
 
@@ -82,3 +83,30 @@ def test_a_worker_in_ruby_fetches_acks_fails_and_is_quieted(locked: Server) -> N
         assert puts(wire, "BEAT", dump({"wid": wid})).json == {"state": "quiet"}
 
     assert len(RetryJob.objects.get().failure_hash["backtrace"]) == 50
+
+
+def test_a_worker_in_ruby_tells_how_far_it_is_and_keeps_its_reservation(server: Server) -> None:
+    wid = "0123456789abcdef"
+    job = ruby_job("ruby-job-0001") | {"custom": {"track": 1}}
+    with server.connect() as producer, server.connect() as wire:
+        producer.greet()
+        producer.call(f"PUSH {dump(job)}")
+        hello(wire, wid=wid)
+        assert puts(wire, "FETCH", "default").json["custom"] == {"track": 1}
+
+        # track_progress(10): what it leaves out it sends as null
+        said: dict[str, Any] = {"jid": "ruby-job-0001", "percent": 10, "desc": None}
+        assert puts(wire, "TRACK SET", dump(said)).raw == b"+OK\r\n"
+        until = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
+        said |= {"percent": 20, "desc": "Отправка", "reserve_until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
+        assert puts(wire, "TRACK SET", dump(said)).raw == b"+OK\r\n"
+
+        found = puts(producer, "TRACK GET", "ruby-job-0001").json
+        assert found.pop("updated_at")
+        assert found == {
+            "jid": "ruby-job-0001",
+            "percent": 20,
+            "desc": "Отправка",
+            "state": "working",
+        }
+        assert Lease.objects.get().expires_at == until

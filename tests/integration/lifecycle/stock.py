@@ -18,7 +18,7 @@ from faktory_django.lifecycle.retry import Error, judge
 
 TABLES = (
     *("job", "ready", "level", "lease", "scheduledjob", "retryjob", "deadjob"),
-    *("queue", "process", "waiter", "counter", "counterdelta", "operation", "auditentry"),
+    *("queue", "process", "waiter", "counter", "counterdelta", "operation", "auditentry", "track"),
 )
 _numbers = itertools.count()
 

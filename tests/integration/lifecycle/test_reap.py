@@ -464,14 +464,29 @@ def test_an_expiry_passes_by_what_somebody_is_ending(actor: Callable[[], Actor])
     assert (expire(connection), count("lease")) == (3, 0)
 
 
-def overdue_run(wid: str = "beating", *, seconds: float = 200, reserve_for: int = 60) -> Claimed:
+def overdue_run(
+    wid: str = "beating", *, seconds: float = 200, reserve_for: int = 60, asked: float | None = None
+) -> Claimed:
     """Let a process that beats run a job since some seconds, with a neighbour in its lease."""
     push_many(2, reserve_for=reserve_for)
     start_process(wid)
     jobs = claim(wid=wid)
     start = sql("SELECT extract(epoch FROM clock_timestamp())::float8")[0][0] - seconds
-    beat(connection, [Pulse(wid, 1, json.dumps([[jobs[0].id, start]]))])
+    slot = [jobs[0].id, start] if asked is None else [jobs[0].id, start, asked]
+    beat(connection, [Pulse(wid, 1, json.dumps([slot]))])
     return jobs[0]
+
+
+@pytest.mark.parametrize(("asked", "expired"), [(None, 1), (30, 1), (100, 1), (190, 0), (900, 0)])
+def test_a_run_that_has_asked_for_more_time_is_overdue_after_that(
+    asked: float | None, expired: int
+) -> None:
+    overdue_run(asked=asked)
+
+    found = due(connection, silent_seconds=30)
+
+    assert found.overdue is bool(expired)
+    assert expire_overdue(connection) == expired
 
 
 def test_an_overdue_run_of_a_beating_process_is_a_failure_of_that_job_alone() -> None:

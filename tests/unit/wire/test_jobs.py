@@ -224,3 +224,21 @@ def test_a_job_may_have_as_many_bytes_as_the_limit() -> None:
     assert refusal(job, Limits(job_bytes=limit - 1)) == (
         f"job is {limit} bytes, the limit is {limit - 1}"
     )
+
+
+@pytest.mark.parametrize(
+    ("custom", "tracked"),
+    [
+        ('{"track":1}', True),
+        ('{"a":{"b":2},"track":true}', True),
+        ('{"track":0}', False),
+        ('{"other":"track"}', False),
+        ('{"other":{"track":1}}', False),
+        ("{}", False),
+        ("null", False),
+    ],
+)
+def test_a_job_asks_for_tracking_by_its_custom_attributes(custom: str, tracked: bool) -> None:
+    text = f'{{"jid":"12345678","jobtype":"T","args":[],"custom":{custom}}}'
+
+    assert read_job(text.encode(), Limits()).tracked is tracked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -22,6 +23,8 @@ from faktory_django.wire.requests import (
     QueueAct,
     Request,
     RequestLimits,
+    TrackGet,
+    TrackSet,
 )
 
 LIMITS = RequestLimits(bulk_jobs=3, fetch_queues=3)
@@ -42,6 +45,21 @@ def refusal(line: str | bytes) -> str:
     ("line", "request_"),
     [
         ("FETCH a", Fetch(("a",))),
+        ("TRACK GET 4ab1c0de", TrackGet("4ab1c0de")),
+        ("TRACK get  4ab1c0de ", TrackGet("4ab1c0de")),
+        ('TRACK SET {"jid":"a"}', TrackSet("a")),
+        ('TRACK SET {"jid":"a","percent":42,"desc":"half"}', TrackSet("a", 42, "half")),
+        ('TRACK SET {"jid":"a","percent":null,"desc":null}', TrackSet("a")),
+        ('TRACK SET {"jid":"a","percent":0,"desc":""}', TrackSet("a", 0, "")),
+        ('TRACK SET {"jid":"a","percent":-3}', TrackSet("a", 0)),
+        ('TRACK SET {"jid":"a","percent":99.9}', TrackSet("a", 99)),
+        ('TRACK SET {"jid":"a","percent":1e300}', TrackSet("a", 100)),
+        (f'TRACK SET {{"jid":"a","desc":"{"x" * 2_000}"}}', TrackSet("a", None, "x" * 1_000)),
+        ('TRACK SET {"jid":"a","reserve_until":""}', TrackSet("a")),
+        (
+            'TRACK SET {"jid":"a","reserve_until":"2027-01-01T13:00:00+01:00"}',
+            TrackSet("a", None, None, datetime(2027, 1, 1, 12, tzinfo=UTC)),
+        ),
         ("FETCH b a c", Fetch(("b", "a", "c"))),
         ("FETCH  a   b ", Fetch(("a", "b"))),
         ("FETCH a b a a b", Fetch(("a", "b"))),
@@ -204,7 +222,14 @@ def test_at_most_fifty_lines_of_a_backtrace_are_read() -> None:
         ),
         ("BATCH NEW {}", "batch subsystem is only available in Faktory Enterprise"),
         ("BATCH", "batch subsystem is only available in Faktory Enterprise"),
-        ("TRACK GET x", "tracking subsystem is only available in Faktory Enterprise"),
+        ("TRACK", "internal error"),
+        ("TRACK GET ", "missing JID"),
+        ("TRACK SET {}", "missing JID"),
+        ("TRACK DROP x", "no such TRACK subcommand: DROP"),
+        (
+            'TRACK SET {"jid":"a","reserve_until":"x"}',
+            "invalid timestamp for 'reserve_until': \"x\": it is not RFC 3339",
+        ),
     ],
     ids=lambda value: repr(value)[:60],
 )

@@ -24,6 +24,7 @@ from example_project.pages.jobs import fetch_url
 from example_project.pages.models import Page
 from example_project.postgres import EmbeddedPostgres, PostgresUnavailable, kept_data_dir
 from example_project.settings import BASE_DIR
+from example_project.tour.jobs import slow_report
 from faktory_django.models import Job, RetryJob, ScheduledJob
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Command(BaseCommand):
         good = fetch_url.perform_async(f"{site}/hello/")
         bad = fetch_url.perform_in(2, NO_SUCH_PAGE)
         if not once:
+            slow_report.perform_async()
             self._say_what_to_try(site, wire, *parts)
             return
         _wait(lambda: _is_done(good.jid), "the first job", deadline, *parts)
@@ -112,6 +114,7 @@ The wire:  FAKTORY_URL=tcp://{wire}  for clients and workers of Faktory in any l
 
 Two jobs were pushed: one fetches {site}/hello/ at once; the other is scheduled
 2 s ahead, asks {NO_SUCH_PAGE}, fails, and waits in the retries.
+A third one takes two minutes and says how far it is: {site}/faktory/busy/
 Ctrl-C ends everything.
 """
         )

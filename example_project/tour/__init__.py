@@ -1,0 +1,1 @@
+"""What the demo has to look at beside the tutorial's pages."""
