@@ -54,7 +54,7 @@ $(VENV)/.runtime: $(INPUTS)
 	@echo "Installing what faktory_django needs into $(VENV)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) -c $(CONSTRAINTS) hatchling editables
-	@$(PIP) -c $(CONSTRAINTS) --no-build-isolation -e '.[binary,dashboard,embedded,server]'
+	@$(PIP) -c $(CONSTRAINTS) --no-build-isolation -e '.[binary,dashboard,embedded,encryption,server]'
 	@touch $@
 
 # Other systems, and this one, on one Python and one Django; Node for one of them.

@@ -8,7 +8,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
 from django.utils.module_loading import import_string
 
-from faktory_django import settings
+from faktory_django import encryption, registry, settings
 from faktory_django.errors import InvalidOption
 
 # How many beats a process may miss before it is taken for dead.
@@ -78,6 +78,19 @@ def _check_hook(path: str) -> list[CheckMessage]:
         said = f"settings.FAKTORY['DASHBOARD_QUEUE_ACCESS'] is {path!r}: {wrong}"
         return [Error(said, id="faktory_django.E006")]
     return []
+
+
+@register(Tags.compatibility)
+def check_encryption(**_kwargs: Any) -> list[CheckMessage]:
+    """Look whether the jobs with encrypt=True, of modules that are loaded, can be encrypted."""
+    jobs = [d.jobtype for d in registry.definitions() if d.encrypt]
+    try:
+        lack = encryption.lack() if jobs else None
+    except InvalidOption:  # E001 says it
+        return []
+    return [
+        Error(f"{name} has encrypt=True: {lack}", id="faktory_django.E009") for name in jobs if lack
+    ]
 
 
 @register(Tags.security, deploy=True)

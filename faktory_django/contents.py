@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from faktory_django import redaction
+from faktory_django import payload, redaction
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -57,6 +58,11 @@ class Contents:
     def facts(self) -> dict[str, Any]:
         """What the job hash says beside the arguments and custom."""
         return {k: v for k, v in self.body.items() if k not in {"args", "custom"}}
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether its arguments are a token, which is shown nowhere."""
+        return payload.is_encrypted(self.body.get("custom"))
 
     @property
     def pushed_at(self) -> datetime | None:
@@ -138,8 +144,10 @@ def instant(value: Any) -> datetime | None:
 def _args(jobtype: str, text: str, body: dict[str, Any]) -> redaction.Redacted:
     if "args" not in body:
         return _unread(jobtype, text)
+    if payload.is_encrypted(body.get("custom")):
+        return redaction.Redacted(_("encrypted"))
     try:
-        found = redaction.redact_args(jobtype, body["args"])
+        found = redaction.shown_args(jobtype, body)
     except RecursionError:
         return _unread(jobtype, text)
     return redaction.Redacted(pretty(found.value), found.rules)

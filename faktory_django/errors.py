@@ -6,10 +6,12 @@ FaktoryError
 │   ├── InvalidArguments    an argument is not JSON and not one of the extra types
 │   ├── InvalidQueueName
 │   ├── InvalidTime         a naive datetime, a negative or absurd delay
+│   ├── EncryptionNotReady  no key, or no code to use it
 │   └── PayloadTooLarge
 ├── CommandRefused          a client of the wire gets an error for what it sent
 ├── DuplicateJobType        two functions claim one jobtype
 ├── UnknownJobType          no function is registered for a jobtype
+├── UnreadableArguments     a worker cannot read what is encrypted
 ├── ReservationLost         another process holds the job, or it has ended
 ├── DatabaseNotReady        not PostgreSQL, or too old
 │   └── DatabaseNotMigrated  waiting helps: a worker waits for it
@@ -47,6 +49,10 @@ class InvalidTime(InvalidPayload):
     """A time or a delay is naive, negative or too far ahead."""
 
 
+class EncryptionNotReady(InvalidPayload):
+    """The arguments of a job must be encrypted and cannot be: no key, or the extra is missing."""
+
+
 class PayloadTooLarge(InvalidPayload):
     """A job is larger than MAX_PAYLOAD_BYTES."""
 
@@ -61,6 +67,10 @@ class DuplicateJobType(FaktoryError):
 
 class UnknownJobType(FaktoryError):
     """No function is registered under the jobtype of a job."""
+
+
+class UnreadableArguments(FaktoryError):
+    """The encrypted arguments of a job cannot be read: a key is missing, or they were damaged."""
 
 
 class ReservationLost(FaktoryError):

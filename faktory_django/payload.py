@@ -20,6 +20,8 @@ RETRY: Final = 25
 RESERVE_FOR: Final = 1_800
 # The key in `custom` under which a push by Python notes what only Python needs.
 MARK: Final = "faktory_django"
+# In that note: args are one token, and this is how it was made.
+ENCRYPTED: Final = "encrypted"
 
 
 class Body(msgspec.Struct):
@@ -113,6 +115,12 @@ def jid_of(body: str) -> str:
         return parse(body).jid
     except (ValueError, RecursionError):
         return ""
+
+
+def is_encrypted(custom: Any) -> bool:
+    """Return whether the custom attributes of a job say that its args are a token."""
+    mark = custom.get(MARK) if isinstance(custom, dict) else None
+    return isinstance(mark, dict) and bool(mark.get(ENCRYPTED))
 
 
 def retry_count_of(failure: str) -> int:

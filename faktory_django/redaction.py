@@ -10,13 +10,15 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from faktory_django import registry, settings
+from faktory_django import payload, registry, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 HIDDEN: Final = "•••"
 ALL: Final = "*"
+# What a search sees in the place of arguments that are a token; a page says it in its language.
+ENCRYPTED: Final = "encrypted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,19 @@ def redact_args(jobtype: str, args: Any) -> Redacted:
     return Redacted(shown, tuple(used))
 
 
+def shown_args(jobtype: str, job: Mapping[str, Any]) -> Redacted:
+    """Return the arguments of a job hash as they may be shown, ENCRYPTED for a token.
+
+    The job of an on_dead hook carries the hash of the job that died.
+    """
+    if payload.is_encrypted(job.get("custom")):
+        return Redacted(ENCRYPTED)
+    args = job.get("args")
+    if jobtype == registry.ON_DEAD and isinstance(args, list):
+        args = [_dead(one) for one in args]
+    return redact_args(jobtype, args)
+
+
 def redact(value: Any, rules: Rules) -> Redacted:
     """Return JSON with HIDDEN in the place of what the rules hide, however deep it lies.
 
@@ -78,6 +93,12 @@ def redact(value: Any, rules: Rules) -> Redacted:
 def is_told(text: str, rules: Rules) -> bool:
     """Return whether a text that could not be read as JSON tells what the rules would hide."""
     return rules.everything or bool(rules.places) or rules.word_for(text) is not None
+
+
+def _dead(value: Any) -> Any:
+    if isinstance(value, dict) and payload.is_encrypted(value.get("custom")):
+        return {**value, "args": ENCRYPTED}
+    return value
 
 
 def _argument(place: int, value: Any, rules: Rules, used: dict[str, None]) -> Any:

@@ -38,6 +38,7 @@ class Definition:
     discard_on: ErrorTypes = ()
     on_dead: Callable[[dict[str, Any]], Any] | None = None
     redact: tuple[str, ...] = ()
+    encrypt: bool = False
 
 
 _definitions: dict[str, Definition] = {}

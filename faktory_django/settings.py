@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64decode
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, Final
 
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
+from django.views.decorators.debug import sensitive_variables
 
 from faktory_django.errors import InvalidOption
 
+_KEY: Final = re.compile(r"[a-zA-Z0-9_-]{43}=", re.ASCII)
 QUEUE_NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,100}", re.ASCII)
 
 
-def _setting(default: Any, low: float | None = None, high: float | None = None) -> Any:
-    return field(default=default, metadata={"low": low, "high": high})
+def _setting(
+    default: Any, low: float | None = None, high: float | None = None, *, secret: bool = False
+) -> Any:
+    return field(default=default, repr=not secret, metadata={"low": low, "high": high})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class FaktorySettings:
     perform_middleware: tuple[str, ...] = ()
     transaction_pooler: bool = False
     fast_acks: bool = False
+    encryption_keys: tuple[str, ...] = _setting((), secret=True)
 
     # the worker
     queues: tuple[str, ...] = ("default",)
@@ -149,12 +155,7 @@ def check_value(name: str, value: Any, *, name_shown: str) -> Any:
 def _checked(key: str, value: Any, option: Any) -> Any:
     default, low, high = option.default, option.metadata.get("low"), option.metadata.get("high")
     if isinstance(default, tuple):
-        names = _checked_names(key, value)
-        if option.name == "queues":
-            _check_queues(key, names)
-        if option.name == "redact_keys":
-            _check_redact_keys(key, names)
-        return names
+        return _checked_list(key, value, option.name)
     if isinstance(default, bool) or isinstance(value, bool):
         right = isinstance(default, bool) and isinstance(value, bool)
     else:
@@ -174,11 +175,46 @@ def _fine(_value: object) -> None:
     return None
 
 
+def _checked_list(key: str, value: Any, name: str) -> tuple[str, ...]:
+    if name == "encryption_keys":
+        return _checked_keys(key, value)
+    names = _checked_names(key, value)
+    if name == "queues":
+        _check_queues(key, names)
+    if name == "redact_keys":
+        _check_redact_keys(key, names)
+    return names
+
+
 def _checked_names(key: str, value: Any) -> tuple[str, ...]:
     listed = isinstance(value, (list, tuple))
     if not listed or not all(isinstance(name, str) for name in value):
         raise InvalidOption(f"{key} must be a list of str, got {value!r}")
     return tuple(value)
+
+
+@sensitive_variables()
+def _checked_keys(key: str, value: Any) -> tuple[str, ...]:
+    """Return keys of Fernet, newest first; a message never shows one."""
+    if not isinstance(value, (list, tuple)):
+        raise InvalidOption(f"{key} must be a list of keys, got a {type(value).__name__}")
+    for number, one in enumerate(value, 1):
+        if not _is_key(one):
+            raise InvalidOption(
+                f"{key}: key {number} is not 32 bytes in url-safe base64, as "
+                "cryptography.fernet.Fernet.generate_key() makes them"
+            )
+    return tuple(value)
+
+
+@sensitive_variables()
+def _is_key(one: Any) -> bool:
+    if not isinstance(one, str):
+        return False
+    try:
+        return _KEY.fullmatch(one) is not None and len(urlsafe_b64decode(one)) == 32
+    except ValueError:
+        return False
 
 
 def _check_queues(key: str, specs: tuple[str, ...]) -> None:

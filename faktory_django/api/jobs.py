@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 import msgspec
 from asgiref.sync import async_to_sync, sync_to_async
 
-from faktory_django import payload, registry, settings, signals
+from faktory_django import encryption, payload, registry, settings, signals
 from faktory_django.errors import (
     InvalidArguments,
     InvalidOption,
@@ -183,10 +183,11 @@ class Job(Generic[P, R]):
             kwargs=kwargs,
             options=self._options,
             custom=dict(self._options.get("custom") or {}),
+            encrypt=self.definition.encrypt,
             **when,
         )
         if (middleware := push_chain()) is not None:
-            request = checked(middleware(request))
+            request = checked(middleware(request), encrypt=self.definition.encrypt)
             if request is not None and request.jobtype == self.definition.jobtype:
                 self._check_fit(request.args, request.kwargs)
         return request
@@ -213,6 +214,7 @@ class Job(Generic[P, R]):
             custom = dict(self._options.get("custom") or {})
             jids = payload.new_jids(len(rows))
             like = PushRequest(jids[0], self.jobtype, (), {}, self._options, custom)
+            like.encrypt = self.definition.encrypt
             if (pushed := self._push_like(like, jids, rows)) is not None:
                 return pushed
         requests = [self._request(args, {}, when) for args in rows]
@@ -294,7 +296,7 @@ def job(function: Any = None, /, **options: Any) -> Any:
     (60 to 86400 s), timeout_seconds (at most reserve_for), backtrace, custom, using, atomic,
     backoff (retries so far -> seconds or timedelta), retry_on, discard_on (exception classes),
     on_dead (called with the job hash of a job that died), redact (words of keys and parameters
-    whose values no page shows).
+    whose values no page shows), encrypt (the arguments are stored encrypted).
 
     Raises InvalidOption or InvalidQueueName, and DuplicateJobType for a name in use.
     """
@@ -317,6 +319,8 @@ def _define(wrapped: Any, options: Mapping[str, Any]) -> Job[Any, Any]:
             "for a transaction belongs to one thread"
         )
     _check_timeout(options)
+    if options.get("encrypt") and not encryption.is_installed():
+        raise InvalidOption(f"{jobtype} has encrypt=True: {encryption.NO_EXTRA}")
     own: dict[str, Any] = {
         k: options[k] for k in options if k not in checks.PUSH_OPTIONS and k != "name"
     }
@@ -403,10 +407,11 @@ def _check_construction(wrapped: type) -> None:
 
 
 def run_on_dead(jobtype: str, dead: dict[str, Any]) -> Any:
-    """Call the on_dead hook of a jobtype with the job hash of the job that died."""
+    """Call the on_dead hook of a jobtype with the job hash of the job that died, in the clear."""
     definition = registry.find(jobtype)
     if definition is None or (hook := definition.on_dead) is None:
         return None
+    dead = encryption.opened(dead)
     return async_to_sync(hook)(dead) if inspect.iscoroutinefunction(hook) else hook(dead)
 
 

@@ -36,6 +36,7 @@ def push_named(
     checks.check_options({"name": jobtype}, checks.JOB_OPTIONS)
     checks.check_options(options, checks.PUSH_OPTIONS)
     delay = checks.delay_seconds(delay_seconds)
+    encrypt = _checked_encrypt(jobtype, args, kwargs)
     request: PushRequest | None = PushRequest(
         jid=secrets.token_hex(12),
         jobtype=jobtype,
@@ -44,23 +45,25 @@ def push_named(
         options=options,
         custom=dict(options.get("custom") or {}),
         delay_seconds=delay or None,
+        encrypt=encrypt,
     )
-    _check_signature(jobtype, args, kwargs)
     if (middleware := push_chain()) is not None:
-        request = checked(middleware(request))
+        request = checked(middleware(request), encrypt=encrypt)
     if request is None:
         return JobHandle("")
     return _store(request, using)
 
 
-def _check_signature(jobtype: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+def _checked_encrypt(jobtype: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Check the signature of what has this name here; return whether it wants to be encrypted."""
     definition = registry.discovered(jobtype)
     if definition is None:
-        return
+        return False
     try:
         inspect.signature(definition.function).bind(*args, **kwargs)
     except TypeError as wrong:
         raise InvalidArguments(f"the arguments do not fit {jobtype}: {wrong}") from wrong
+    return definition.encrypt
 
 
 def _store(request: PushRequest, using: str | None) -> JobHandle:

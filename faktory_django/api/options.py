@@ -156,6 +156,7 @@ JOB_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     "discard_on": _errors("discard_on"),
     "on_dead": _callable("on_dead"),
     "redact": _words,
+    "encrypt": _flag("encrypt"),
 }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from faktory_django import arguments, payload, settings
+from faktory_django import arguments, encryption, payload, registry, settings
 from faktory_django.errors import InvalidPayload, PayloadTooLarge
 
 from . import options as checks
@@ -22,7 +22,10 @@ JID: Final = re.compile(r"[a-zA-Z0-9._-]{8,255}", re.ASCII)
 
 
 class PushRequest(msgspec.Struct):
-    """A push on its way through the middleware, which may change it or return None to stop it."""
+    """A push on its way through the middleware, which may change it or return None to stop it.
+
+    encrypt says that the arguments will be stored encrypted; here they are in the clear.
+    """
 
     jid: str
     jobtype: str
@@ -32,10 +35,14 @@ class PushRequest(msgspec.Struct):
     custom: dict[str, Any]
     at: datetime | None = None
     delay_seconds: float | None = None
+    encrypt: bool = False
 
 
-def checked(request: PushRequest | None) -> PushRequest | None:
-    """Check what a middleware may have changed, as if it had been written with the push."""
+def checked(request: PushRequest | None, *, encrypt: bool = False) -> PushRequest | None:
+    """Check what a middleware may have changed, as if it had been written with the push.
+
+    What had to be encrypted before still has to be, whatever the middleware made of it.
+    """
     if request is None:
         return None
     if not isinstance(request, PushRequest):
@@ -53,13 +60,17 @@ def checked(request: PushRequest | None) -> PushRequest | None:
         raise InvalidPayload(
             f"a jid is 8 to 255 characters of a-z, A-Z, 0-9, '.', '_' and '-', got {request.jid!r}"
         )
+    named = registry.find(request.jobtype)
+    if encrypt or (named is not None and named.encrypt):
+        request.encrypt = True
     return request
 
 
 def encoded(requests: Sequence[PushRequest]) -> list[Push]:
     """Return the rows of pushes.
 
-    Raises InvalidArguments or PayloadTooLarge, which name what is wrong and the limit.
+    Raises InvalidArguments, EncryptionNotReady or PayloadTooLarge, which name what is wrong and
+    the limit.
     """
     from faktory_django.lifecycle.push import Push  # noqa: PLC0415 - needs the app registry
 
@@ -71,6 +82,8 @@ def encoded(requests: Sequence[PushRequest]) -> list[Push]:
     for request in requests:
         args, kinds = arguments.encode(request.args, request.kwargs, max_depth=depth)
         custom = _custom(request, kinds)
+        if request.encrypt:
+            args = encryption.seal(request.jobtype, args, kinds, named=bool(request.kwargs))
         # jobs of one bulk push mostly share their options, the object itself
         same = (request.jobtype, id(request.options), request.at)
         key = repr((*same, custom)) if custom else same
@@ -91,14 +104,17 @@ def encoded_alike(
     """Return what jobs like this one share, and the text of each one's args.
 
     None for several of which one has an argument of a kind that JSON does not know, so that
-    their bodies differ more. Raises as encoded() does.
+    their bodies differ more: a token holds the kinds too. Raises as encoded() does.
     """
     ours = settings.get()
     depth = ours.max_argument_depth
     found = [arguments.encode(args, request.kwargs, max_depth=depth) for args in args_list]
-    if len(found) > 1 and any(kinds for _, kinds in found):
-        return None
     texts = [text for text, _ in found]
+    if request.encrypt:
+        jobtype, named = request.jobtype, bool(request.kwargs)
+        texts = [encryption.seal(jobtype, text, kinds, named=named) for text, kinds in found]
+    elif len(found) > 1 and any(kinds for _, kinds in found):
+        return None
     form = _form(request, _custom(request, found[0][1] if found else {}), ours)
     rest = len(f"{form.head}{request.jid}{form.middle}{form.tail}".encode())  # jids are as long
     limit = ours.max_payload_bytes - rest
@@ -138,7 +154,9 @@ def _custom(request: PushRequest, kinds: Mapping[str, str]) -> dict[str, Any]:
     custom = request.custom
     if priority := request.options.get("priority"):
         custom = {**custom, "priority": priority}
-    if kinds or request.kwargs:
+    if request.encrypt:
+        custom = {**custom, payload.MARK: encryption.MARK}
+    elif kinds or request.kwargs:
         mark: dict[str, Any] = {"kinds": dict(kinds)} if kinds else {}
         if request.kwargs:
             mark["kwargs"] = True

@@ -30,10 +30,12 @@ class Original:
 
     @classmethod
     def read(cls, jobtype: str, body: str) -> Original:
-        """Read it. Raises ValidationError for what is no job hash."""
+        """Read it. Raises ValidationError for what is no job hash, or is encrypted."""
         found = loads(body)
         if not isinstance(found.get("args"), list):
             raise ValidationError(_("The job is not readable, so there is nothing to copy."))
+        if payload.is_encrypted(found.get("custom")):
+            raise ValidationError(_("The arguments are encrypted: no copy of it can be edited."))
         return cls(jobtype, found)
 
     @property

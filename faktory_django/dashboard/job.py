@@ -148,7 +148,7 @@ def _shown(request: HttpRequest, row: Row, number: int, served: Mapping[str, Ser
         events=timeline(moments(row), at, retrying=row.place == "retries"),
         retry=retry,
         may_see_args=may["args"],
-        may_copy=may["act"] and may["args"],
+        may_copy=may["act"] and may["args"] and not row.contents.encrypted,
         acts=tuple(acts),
     )
 

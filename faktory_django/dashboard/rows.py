@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from django.utils.translation import gettext as _
 
-from faktory_django import contents, redaction
+from faktory_django import contents, payload, redaction
 from faktory_django.search import quoted
 
 if TYPE_CHECKING:
@@ -89,8 +89,10 @@ def _args(entry: Entry, body: dict[str, Any]) -> str:
         return str(_("too long for a list"))
     if "args" not in body:
         return ""
+    if payload.is_encrypted(body.get("custom")):
+        return str(_("encrypted"))
     try:
-        value = redaction.redact_args(entry.jobtype, body["args"]).value
+        value = redaction.shown_args(entry.jobtype, body).value
         text = json.dumps(value, ensure_ascii=False)
     except (ValueError, RecursionError):
         return redaction.HIDDEN

@@ -170,7 +170,7 @@ class Judge:
         rules = self._rules.get(entry.jobtype)
         if rules is None:
             rules = self._rules[entry.jobtype] = redaction.rules_of(entry.jobtype)
-        args = redaction.redact_args(entry.jobtype, body.get("args")).value
+        args = redaction.shown_args(entry.jobtype, body).value
         return args, redaction.redact(body.get("custom"), rules).value
 
 

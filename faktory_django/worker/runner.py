@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from django.db import transaction
 
-from faktory_django import arguments, payload, registry, settings, signals
+from faktory_django import arguments, encryption, payload, registry, settings, signals
 from faktory_django.api import middleware
 from faktory_django.api.context import CurrentJob, _current
 from faktory_django.errors import (
@@ -21,6 +21,7 @@ from faktory_django.errors import (
     Retry,
     Snooze,
     UnknownJobType,
+    UnreadableArguments,
 )
 from faktory_django.lifecycle.ack import ack_last
 from faktory_django.lifecycle.retry import Error, Fate, Verdict, delay_of, judge
@@ -104,6 +105,9 @@ def _current_job(claimed: Claimed, body: payload.Body, retry: int, reserve_for: 
     custom = body.custom or {}
     args, kwargs = body.args, {}
     if isinstance(mark := custom.get(payload.MARK), dict):
+        if way := mark.get(payload.ENCRYPTED):
+            found = encryption.unseal(f"job {body.jobtype} {body.jid}", args, way)
+            args, mark = found.args, {"kinds": found.kinds, "kwargs": found.kwargs}
         args = arguments.decode(args, mark.get("kinds") or {})
         if mark.get("kwargs"):
             *args, kwargs = args
@@ -256,6 +260,14 @@ def _verdict(prepared: Prepared, raised: BaseException, error: Error) -> Verdict
     delay = delay_of(prepared.definition)
     if isinstance(raised, Retry) and (asked := raised.delay_seconds) is not None:
         return judge(prepared.retry, prepared.claimed.failure, error, delay=lambda _: asked)
+    if isinstance(raised, UnreadableArguments):  # whatever the job says, it is not lost
+        return judge(
+            prepared.retry,
+            prepared.claimed.failure,
+            error,
+            delay=delay,
+            kill=prepared.retry == 0,
+        )
     retry_on = prepared.definition.retry_on if prepared.definition else None
     hopeless = (
         retry_on is not None
@@ -269,6 +281,8 @@ def _verdict(prepared: Prepared, raised: BaseException, error: Error) -> Verdict
 def _leaves_quietly(prepared: Prepared, raised: BaseException) -> bool:
     if isinstance(raised, (Snooze, Discard)):
         return True
+    if isinstance(raised, UnreadableArguments):
+        return False
     return prepared.definition is not None and isinstance(raised, prepared.definition.discard_on)
 
 

@@ -12,7 +12,7 @@ from django.apps import apps
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from faktory_django import registry
+from faktory_django import checks, registry
 from faktory_django.errors import DatabaseNotMigrated
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.install import check_database, unknown_migrations
@@ -43,6 +43,8 @@ def start(options: WorkerOptions) -> int:
         signal.signal(number, _stop_before_the_start)
     config = apps.get_app_config("faktory_django")
     config.discover_jobs()  # type: ignore[attr-defined]
+    for message in checks.check_encryption():
+        logger.error("jobs that are encrypted cannot run: %s", message.msg)
     database(options.database)
     try:
         connection = dedicated(options.database, role="worker start")

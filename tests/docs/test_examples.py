@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.fernet import Fernet
 from django.dispatch import Signal
 
 from faktory_django import registry, signals
@@ -31,6 +32,12 @@ RUN = [
     ROOT / "docs" / "reference" / "api.md",
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
 ]
+
+
+@pytest.fixture(autouse=True)
+def a_key(override_faktory: Any) -> None:
+    """Have a key, for jobs whose arguments are encrypted."""
+    override_faktory(ENCRYPTION_KEYS=[Fernet.generate_key().decode()])
 
 
 @pytest.fixture(autouse=True)
@@ -132,12 +139,14 @@ def test_the_jobs_of_the_how_tos_run(play: Play, mailoutbox: list[Any]) -> None:
 
     page = ROOT / "docs" / "how-to"
     play(page / "arguments-and-other-languages.md")
+    play(page / "encrypt-arguments.md")
     play(page / "transactions-and-databases.md")
 
     drained = drain()
 
     assert drained.ran == [
         "docs_arguments_and_other_languages.book",
+        "shop.jobs.charge",
         "docs_transactions_and_databases.send_welcome",
         "docs_transactions_and_databases.local",
     ]

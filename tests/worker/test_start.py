@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import socket
@@ -14,7 +15,9 @@ import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from faktory_django import job, registry
+from faktory_django import InvalidOption, job, registry
+from faktory_django.management.commands.faktory_worker import worker_options
+from faktory_django.worker.start import start
 from tests.jobapp import jobs
 from tests.waiting import until
 
@@ -270,3 +273,25 @@ def named(name: str) -> Callable[[str], object]:
 
     del registry._definitions[name]
     return work.perform_async
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """Give the signals back that a start takes."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_a_worker_names_the_jobs_that_it_cannot_decrypt(caplog: pytest.LogCaptureFixture) -> None:
+    job(name="shop.pay", encrypt=True)(lambda: None)
+    options = dataclasses.replace(worker_options({}), database="nowhere")
+
+    with pytest.raises(InvalidOption, match="nowhere"):
+        start(options)
+
+    del registry._definitions["shop.pay"]
+    said = "shop.pay has encrypt=True: settings.FAKTORY['ENCRYPTION_KEYS'] has no key"
+    assert f"jobs that are encrypted cannot run: {said}" in caplog.text
