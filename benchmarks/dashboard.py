@@ -33,6 +33,8 @@ DEAD: Final = 100_000
 RETRIES: Final = 20_000
 RUNNING: Final = 200
 TABLES: Final = "job, ready, lease, level, counter, counterdelta, scheduledjob, retryjob, deadjob"
+# The counters that are kept, by the settings' defaults, but for days: half a year is shown.
+SPANS: Final = ((60, "minute", 3 * 1_440), (3_600, "hour", 35 * 24), (86_400, "day", 180))
 RESULTS: list[dict[str, Any]] = []
 # In the texts # is the job's number, ~ that number modulo 40.
 _BODY: Final = json.dumps(
@@ -129,15 +131,11 @@ def fill(scale: float) -> None:
             cursor.execute(_INSERT.format(table=table, at=at), {**params, "body": body})
         for sql in (_READY, _LEASES, _PROCESSES):
             cursor.execute(sql, {"n": RUNNING})
-        minutes: dict[str, Any] = {
-            "seconds": 60,
-            "unit": "minute",
-            "step": "1 minute",
-            "last": 3 * 1_440,
-        }
-        days: dict[str, Any] = {"seconds": 86_400, "unit": "day", "step": "1 day", "last": 180}
-        for span in (minutes, days):
-            cursor.execute(_COUNTERS, span)
+        for seconds, unit, last in SPANS:
+            cursor.execute(
+                _COUNTERS,
+                {"seconds": seconds, "unit": unit, "step": f"1 {unit}", "last": last},
+            )
         cursor.execute("INSERT INTO faktory_django_queue SELECT 'queue' || generate_series(0, 18)")
         cursor.execute("VACUUM ANALYZE")
 
@@ -153,6 +151,9 @@ def pages() -> Iterator[tuple[str, str]]:
     for name in ("scheduled", "retries", "dead"):
         for query in SEARCHES:
             yield f"{name} {query}", f"{address(name, {})}?q={query}"
+    for period in ("day", "week", "month", "quarter"):
+        for name in ("types", "type"):
+            yield f"{name} {period}", f"{address(name, parts)}?period={period}"
     for place in ("waiting-9", "waiting-900000", "scheduled-9", "retry-9", "none"):
         yield f"job {place}", address("job", {"jid": place})
 

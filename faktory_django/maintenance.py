@@ -15,6 +15,7 @@ from django.db import InterfaceError, OperationalError
 from faktory_django import settings
 from faktory_django.lifecycle import dead, operations, reap, stats, track
 from faktory_django.lifecycle.due import Promoter
+from faktory_django.models import Counter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,8 +174,14 @@ class Maintenance:
         started = time.monotonic()
         purged = dead.purge(connection, max_days=ours.dead_max_days, max_jobs=ours.dead_max_jobs)
         self.dead.add(purged, started)
-        stats.fold_days(connection, keep_days=ours.minute_counters_days)
-        stats.trim_days(connection, keep_days=ours.day_counters_days)
+        counters = [
+            stats.trim(connection, resolution=resolution, keep_days=days)
+            for resolution, days in (
+                (Counter.Resolution.MINUTE, ours.minute_counters_days),
+                (Counter.Resolution.HOUR, ours.hour_counters_days),
+                (Counter.Resolution.DAY, ours.day_counters_days),
+            )
+        ]
         stats.merge_levels(connection)
         operations.trim(connection, keep_days=ours.audit_days)
-        return 0.0 if purged >= 1_000 else None
+        return 0.0 if purged >= 1_000 or max(counters) >= 10_000 else None

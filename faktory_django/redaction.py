@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from faktory_django import payload, registry, settings
@@ -49,7 +50,7 @@ def rules_of(jobtype: str) -> Rules:
     definition = registry.discovered(jobtype)
     given = [*(definition.redact if definition else ()), *_settings_for(jobtype)]
     return Rules(
-        words=tuple((word, rule) for rule in given if (word := _folded(rule))),
+        words=_words(tuple(given)),
         places=frozenset(int(rule) for rule in given if _is_place(rule)),
         parameters=_parameters(definition.function) if definition else (),
         everything=ALL in given,
@@ -131,6 +132,12 @@ def _settings_for(jobtype: str) -> Iterable[str]:
         named, colon, word = rule.rpartition(":")
         if not colon or named == jobtype:
             yield word
+
+
+@lru_cache(maxsize=128)
+def _words(rules: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return each word of the rules as it is looked for, and as it was written."""
+    return tuple((word, rule) for rule in rules if (word := _folded(rule)))
 
 
 def _folded(text: str) -> str:

@@ -96,6 +96,7 @@ class FaktorySettings:
     dead_max_days: int = _setting(180, 1, 36_500)
     dead_max_jobs: int = _setting(100_000, 0, 100_000_000)
     minute_counters_days: int = _setting(3, 1, 365)
+    hour_counters_days: int = _setting(35, 1, 3_650)
     day_counters_days: int = _setting(400, 1, 36_500)
     audit_days: int = _setting(400, 1, 36_500)
     track_minutes: int = _setting(30, 1, 525_600)

@@ -1,4 +1,4 @@
-"""Counters: what was pushed, done and failed in each minute or day."""
+"""Counters: what was pushed, done and failed in each minute, hour and day."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class CounterAdmin(OperatorAdmin):
-    """Counters, days before minutes and the latest first: the order of their index."""
+    """Counters: days, then hours, then minutes, the latest first: the order of their index."""
 
     list_display = (
         *("starts_at", "resolution", "queue", "jobtype"),

@@ -137,7 +137,7 @@ class WindowJobtypeFilter(WindowFilter):
 
 
 class ResolutionFilter(SimpleListFilter):
-    """Minutes or days; the index of counters begins with it."""
+    """Minutes, hours or days; the index of counters begins with it."""
 
     title = _("span")
     parameter_name = "resolution"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
-from functools import partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from django.utils.formats import date_format, time_format
@@ -15,7 +15,6 @@ from django.utils.translation import ngettext, pgettext
 from faktory_django.lifecycle.connection import database, execute
 
 from . import charts, figures, queries_counters, times
-from .kept import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,11 +23,9 @@ if TYPE_CHECKING:
 HOUR: Final = 60
 PERIODS: Final = (7, 30, 90, 180)
 DEFAULT_PERIOD: Final = 30
-# Days and hours that are over hardly change, and there may be many rows of them.
-KEPT_SECONDS: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Minutes:
     """What one queue did in the minutes of the last hour; the last one has just begun."""
 
@@ -36,7 +33,7 @@ class Minutes:
     done: list[int] = field(default_factory=lambda: [0] * HOUR)
     failed: list[int] = field(default_factory=lambda: [0] * HOUR)
 
-    @property
+    @cached_property
     def ran(self) -> list[int]:
         """Runs, whether they succeeded or not."""
         return [done + failed for done, failed in zip(self.done, self.failed, strict=True)]
@@ -90,17 +87,13 @@ def hour_chart(found: Mapping[str, Minutes], now: datetime) -> charts.Chart:
     return charts.lines(_("Last hour"), _("jobs per minute"), steps, series)
 
 
-def totals() -> tuple[int, int]:
-    """Return runs that succeeded, and that failed, since the beginning; what is old is kept."""
-    since, done, failed = _SETTLED.get()
-    recent = execute(database(None), queries_counters.RECENT, {"since": since})[0]
-    return done + int(recent[0]), failed + int(recent[1])
-
-
-def days_chart(period: int) -> charts.Chart:
+def days_chart(period: int, now: datetime) -> charts.Chart:
     """Return the chart of as many days, one bar a day: what failed at the bottom."""
-    today, done, failed = _DAYS[period].get()
-    dates = [today.astimezone(UTC) - timedelta(days=period - 1 - i) for i in range(period)]
+    done, failed = [0] * period, [0] * period
+    rows = execute(database(None), queries_counters.DAYS, {"now": now, "days": period})
+    for step, *numbers in rows:
+        done[-1 - step], failed[-1 - step] = numbers
+    dates = [now.astimezone(UTC) - timedelta(days=period - 1 - i) for i in range(period)]
     # Translators: a date format of Django, short: the month and the day.
     short = pgettext("date format", "M j")
     labels = [date_format(date, short) for date in dates]
@@ -111,17 +104,3 @@ def days_chart(period: int) -> charts.Chart:
     ]
     steps = charts.Steps(_("Day (UTC)"), labels, details)
     return charts.bars(_("History"), _("jobs per day"), steps, series)
-
-
-def _settled() -> tuple[datetime, int, int]:
-    since, done, failed = execute(database(None), queries_counters.SETTLED)[0]
-    return since, int(done), int(failed)
-
-
-def _days(period: int) -> tuple[datetime, list[int], list[int]]:
-    rows = execute(database(None), queries_counters.DAYS, {"days": period})
-    return rows[-1][0], [int(row[2]) for row in rows], [int(row[3]) for row in rows]
-
-
-_SETTLED: Final = Kept(_settled, seconds=KEPT_SECONDS)
-_DAYS: Final = {period: Kept(partial(_days, period), seconds=KEPT_SECONDS) for period in PERIODS}

@@ -8,6 +8,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from faktory_django.lifecycle.stats import totals
+
 from . import history, queue_table
 from .counts import Count, counts
 from .page import is_fragment, now, page, render
@@ -45,7 +47,8 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 
 def _tiles(request: HttpRequest) -> list[dict[str, Any]]:
-    found, (done, failed) = counts(request), history.totals()
+    found, happened = counts(request), totals()
+    done, failed = happened["done"], happened["failed"]
     tiles = [
         ("processed", _("Processed"), Count(done + failed), ""),
         ("failed", _("Failed"), Count(failed), ""),
@@ -70,7 +73,7 @@ def _tiles(request: HttpRequest) -> list[dict[str, Any]]:
 def _history(request: HttpRequest) -> dict[str, Any]:
     asked = request.GET.get("days", "")
     period = int(asked) if asked in map(str, history.PERIODS) else history.DEFAULT_PERIOD
-    chart = history.days_chart(period)
+    chart = history.days_chart(period, now(request))
     return {"history": chart, "period": period, "periods": history.PERIODS}
 
 

@@ -54,6 +54,9 @@ SELECT (
         WHERE c.resolution = 60 ORDER BY c.starts_at LIMIT 1
     ), (
         SELECT c.starts_at FROM faktory_django_counter c
+        WHERE c.resolution = 3600 ORDER BY c.starts_at LIMIT 1
+    ), (
+        SELECT c.starts_at FROM faktory_django_counter c
         WHERE c.resolution = 86400 ORDER BY c.starts_at LIMIT 1
     ), current_setting('server_version')
 """

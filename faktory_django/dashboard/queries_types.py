@@ -1,4 +1,4 @@
-"""Queries over the counters by jobtype; deltas that are not added up yet are in them."""
+"""Queries over the counters of one resolution by jobtype, and deltas that are not in it yet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _sums(column: str) -> str:
 _COUNTED = """
     SELECT m.starts_at, m.queue, m.jobtype, m.pushed, m.done, m.failed, m.waits, m.runs
     FROM faktory_django_counter m
-    WHERE m.resolution IN (60, 86400) AND m.starts_at >= %(since)s
+    WHERE m.resolution = %(span)s AND m.starts_at >= %(since)s
     UNION ALL
     SELECT d.starts_at, d.queue, d.jobtype, d.pushed, d.done, d.failed, d.waits, d.runs
     FROM faktory_django_counterdelta d

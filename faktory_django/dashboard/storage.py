@@ -86,21 +86,23 @@ def _tables() -> list[Table]:
 
 
 def _kept(
-    oldest_dead: datetime | None, oldest_minute: datetime | None, oldest_day: datetime | None
+    oldest_dead: datetime | None,
+    oldest_minute: datetime | None,
+    oldest_hour: datetime | None,
+    oldest_day: datetime | None,
 ) -> list[Kept]:
     ours = settings.get()
 
     def days(count: int) -> str:
         return figures.duration(count * 86_400)
 
+    counters = [
+        (_("Counters of minutes"), "MINUTE", ours.minute_counters_days, oldest_minute),
+        (_("Counters of hours"), "HOUR", ours.hour_counters_days, oldest_hour),
+        (_("Counters of days"), "DAY", ours.day_counters_days, oldest_day),
+    ]
     return [
         Kept(_("Dead jobs"), "DEAD_MAX_DAYS", days(ours.dead_max_days), oldest_dead),
         Kept(_("Dead jobs, at most"), "DEAD_MAX_JOBS", figures.exact(ours.dead_max_jobs)),
-        Kept(
-            _("Counters of minutes"),
-            "MINUTE_COUNTERS_DAYS",
-            days(ours.minute_counters_days),
-            oldest_minute,
-        ),
-        Kept(_("Counters of days"), "DAY_COUNTERS_DAYS", days(ours.day_counters_days), oldest_day),
+        *(Kept(what, f"{name}_COUNTERS_DAYS", days(n), at) for what, name, n, at in counters),
     ]

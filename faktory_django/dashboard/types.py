@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 from faktory_django import registry
 from faktory_django.contents import cut
 from faktory_django.lifecycle.connection import database, execute
+from faktory_django.models import Counter
 
 from . import access, charts, queries_types, times
 from .page import now, page, render
@@ -27,13 +28,12 @@ if TYPE_CHECKING:
 
 MAX_TYPES: Final = 500
 MAX_DOC: Final = 2_000
-MINUTE: Final = 60
-DAY: Final = 86_400
+MINUTE, HOUR, DAY = Counter.Resolution.values
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """How far back, in spans of how many seconds."""
+    """How far back, in spans of how many seconds: a resolution of the counters."""
 
     name: str
     label: Any
@@ -51,7 +51,7 @@ PERIODS: Final = {
     period.name: period
     for period in (
         Period("hour", gettext_lazy("1 hour"), 60, MINUTE),
-        Period("day", gettext_lazy("24 hours"), 48, 30 * MINUTE),
+        Period("day", gettext_lazy("24 hours"), 24, HOUR),
         Period("week", gettext_lazy("7 days"), 7, DAY),
         Period("month", gettext_lazy("30 days"), 30, DAY),
         Period("quarter", gettext_lazy("90 days"), 90, DAY),
@@ -130,7 +130,7 @@ def types(request: HttpRequest) -> HttpResponse:
 def type_page(request: HttpRequest, jobtype: str) -> HttpResponse:
     """Show one type over time."""
     period = _period(request)
-    params = {**_params(request, period), "jobtype": jobtype, "span": period.span}
+    params = {**_params(request, period), "jobtype": jobtype}
     rows = execute(database(None), queries_types.TYPE, params)
     found = {step: Numbers(*numbers) for step, *numbers in rows}
     numbers = [found.get(step, Numbers()) for step in range(period.steps)]
@@ -182,6 +182,7 @@ def _period(request: HttpRequest) -> Period:
 def _params(request: HttpRequest, period: Period) -> Mapping[str, Any]:
     return {
         "since": period.since(now(request)),
+        "span": period.span,
         "queues": access.queue_names(request, "view"),
     }
 
@@ -211,7 +212,7 @@ def _charts(period: Period, since: datetime, numbers: Sequence[Numbers]) -> list
 def _unit(period: Period) -> str:
     return {
         MINUTE: _("jobs per minute"),
-        30 * MINUTE: _("jobs per half hour"),
+        HOUR: _("jobs per hour"),
         DAY: _("jobs per day"),
     }[period.span]
 

@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 (
                     "starts_at",
-                    models.DateTimeField(help_text="the start of the minute or day, UTC"),
+                    models.DateTimeField(help_text="the start of the span, UTC"),
                 ),
                 ("queue", models.TextField(db_collation="C", help_text="the queue")),
                 ("jobtype", models.TextField(db_collation="C", help_text="the jobtype")),
@@ -287,7 +287,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 (
                     "starts_at",
-                    models.DateTimeField(help_text="the start of the minute or day, UTC"),
+                    models.DateTimeField(help_text="the start of the span, UTC"),
                 ),
                 ("queue", models.TextField(db_collation="C", help_text="the queue")),
                 ("jobtype", models.TextField(db_collation="C", help_text="the jobtype")),
@@ -317,7 +317,8 @@ class Migration(migrations.Migration):
                 (
                     "resolution",
                     models.IntegerField(
-                        choices=[(60, "minute"), (86400, "day")], help_text="span in seconds"
+                        choices=[(60, "minute"), (3600, "hour"), (86400, "day")],
+                        help_text="span in seconds",
                     ),
                 ),
             ],

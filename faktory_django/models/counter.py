@@ -1,4 +1,4 @@
-"""Counters per minute or day, queue and jobtype: appended as deltas, folded by maintenance."""
+"""Counters per minute, hour and day, queue and jobtype: appended as deltas, then folded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Count(models.Model):
     """What is counted."""
 
     id = models.BigAutoField(primary_key=True)
-    starts_at = models.DateTimeField(help_text=_("the start of the minute or day, UTC"))
+    starts_at = models.DateTimeField(help_text=_("the start of the span, UTC"))
     queue = name_field(_("the queue"))
     jobtype = name_field(_("the jobtype"))
     pushed = models.BigIntegerField(db_default=0, help_text=_("jobs pushed"))
@@ -46,12 +46,13 @@ class CounterDelta(Count):
 
 
 class Counter(Count):
-    """The sum of deltas for a minute; minutes are folded into days in time."""
+    """The sum of deltas for a span; each delta is in its minute, its hour and its day."""
 
     class Resolution(models.IntegerChoices):
         """The length of the span in seconds."""
 
         MINUTE = 60, _("minute")
+        HOUR = 3_600, _("hour")
         DAY = 86_400, _("day")
 
     resolution = models.IntegerField(choices=Resolution.choices, help_text=_("span in seconds"))

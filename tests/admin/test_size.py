@@ -114,7 +114,14 @@ QUERIES = {
         name: ["", "?p=200", "?q=jid25000", "?queue=small", "?jobtype=type3", "?jobtype=none"]
         for name in SETS
     },
-    "counter": ["", "?p=200", "?resolution=60", "?resolution=86400", "?jobtype=type3"],
+    "counter": [
+        "",
+        "?p=200",
+        "?resolution=60",
+        "?resolution=3600",
+        "?resolution=86400",
+        "?jobtype=type3",
+    ],
     "queue": [""],
 }
 

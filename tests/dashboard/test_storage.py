@@ -117,6 +117,8 @@ def test_each_table_is_shown_with_its_size_and_what_is_kept(chief: Client, busy:
     kept = {one.setting: one for one in response.context["retention"]}
     assert kept["DEAD_MAX_DAYS"].limit == "180 d"
     assert kept["DEAD_MAX_DAYS"].oldest_at < kept["MINUTE_COUNTERS_DAYS"].oldest_at
+    assert kept["HOUR_COUNTERS_DAYS"].oldest_at < kept["MINUTE_COUNTERS_DAYS"].oldest_at
+    assert kept["HOUR_COUNTERS_DAYS"].limit == "35 d"
     assert kept["DAY_COUNTERS_DAYS"].oldest_at < kept["DEAD_MAX_DAYS"].oldest_at
     assert "DEAD_MAX_JOBS" in response.content.decode()
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from faktory_django import job, registry
 from faktory_django.dashboard.quantiles import added, bucket_names, quantile
 from faktory_django.dashboard.types import PERIODS, Numbers, about, total_of
+from faktory_django.lifecycle import stats
 from faktory_django.models import BUCKETS
 
 if TYPE_CHECKING:
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
     from .world import World
 
 INSERT = """
-INSERT INTO faktory_django_{table} ({columns} starts_at, queue, jobtype, pushed, done, failed,
-    waits, runs)
-VALUES ({values} date_trunc({unit}, now(), 'UTC') - %(ago)s::interval, %(queue)s, %(jobtype)s, 9, 6,
-    3, %(waits)s, %(runs)s)
+INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, pushed, done, failed, waits,
+    runs)
+VALUES (date_trunc('minute', now()) - %(ago)s::interval, %(queue)s, %(jobtype)s, 9, 6, 3, %(waits)s,
+    %(runs)s)
 """
 
 
@@ -38,16 +39,13 @@ def histogram(**counts: int) -> list[int]:
     return found
 
 
-def count(table: str, ago: str, jobtype: str = "Mail", queue: str = "mail") -> None:
-    columns, values = ("resolution,", "60,") if table == "counter" else ("", "")
-    unit = "'minute'"
-    if table == "day":
-        table, columns, values, unit = "counter", "resolution,", "86400,", "'day'"
-    sql = INSERT.format(table=table, columns=columns, values=values, unit=unit)
+def count(ago: str, jobtype: str = "Mail", queue: str = "mail", *, folded: bool = True) -> None:
     params: dict[str, Any] = {"ago": ago, "queue": queue, "jobtype": jobtype}
     params |= {"waits": histogram(b1=6), "runs": histogram(b7=6)}
     with connection.cursor() as cursor:
-        cursor.execute(sql, params)
+        cursor.execute(INSERT, params)
+    if folded:
+        stats.fold(connection)
 
 
 def listed(client: Client, period: str) -> dict[str, Numbers]:
@@ -98,6 +96,7 @@ def test_histograms_are_added_bucket_by_bucket() -> None:
     [
         ("hour", "2026-11-25T12:34:56", "2026-11-25T11:35:00"),
         ("day", "2026-11-25T12:34:56", "2026-11-24T13:00:00"),
+        ("day", "2026-11-25T12:00:00", "2026-11-24T13:00:00"),
         ("week", "2026-11-25T12:34:56", "2026-11-19T00:00:00"),
         ("month", "2026-11-25T00:00:00", "2026-10-27T00:00:00"),
         ("quarter", "2026-11-25T23:59:59", "2026-08-28T00:00:00"),
@@ -118,14 +117,15 @@ def test_spans_are_added_up_to_a_total() -> None:
     assert Numbers().failed_percent is None
 
 
-def test_minutes_days_and_what_is_not_folded_yet_are_counted_once_in_the_right_time(
-    chief: Client,
+@pytest.mark.parametrize("folded", [True, False])
+def test_what_is_folded_and_what_is_not_is_counted_once_in_the_right_time(
+    chief: Client, *, folded: bool
 ) -> None:
-    count("counter", "10 minutes")
-    count("counterdelta", "0 minutes")
-    count("counter", "5 hours")
-    count("day", "10 days")
-    count("day", "200 days")
+    count("10 minutes")
+    count("5 hours")
+    count("10 days")
+    count("200 days")
+    count("0 minutes", folded=folded)
 
     ran = {name: listed(chief, name)["Mail"].ran for name in PERIODS}
 
@@ -136,8 +136,8 @@ def test_minutes_days_and_what_is_not_folded_yet_are_counted_once_in_the_right_t
 
 
 def test_a_type_shows_its_times_over_time(chief: Client) -> None:
-    count("counterdelta", "0 minutes")
-    count("counter", "30 minutes")
+    count("30 minutes")
+    count("0 minutes", folded=False)
 
     context = chief.get(reverse("faktory:type", args=["Mail"])).context
 
@@ -148,6 +148,23 @@ def test_a_type_shows_its_times_over_time(chief: Client) -> None:
     assert [v is None for v in wait.series[1].values].count(False) == 2
     assert context["histogram"].series[0].values[7] == 12
     assert context["queues"] == [("mail", 12, 6)]
+
+
+@pytest.mark.parametrize(
+    ("period", "spans"),
+    [("hour", 60), ("day", 24), ("week", 7), ("month", 30), ("quarter", 90)],
+)
+def test_a_type_has_a_value_for_each_span_of_the_period(
+    chief: Client, period: str, spans: int
+) -> None:
+    count("0 minutes")
+    count("0 minutes", folded=False)
+
+    context = chief.get(reverse("faktory:type", args=["Mail"]), {"period": period}).context
+
+    for chart in context["charts"]:
+        assert {len(series.values) for series in chart.series} == {spans}
+    assert sum(context["charts"][0].series[1].values[-2:]) == context["total"].done == 12
 
 
 def test_the_type_that_ran_most_comes_first(chief: Client, busy: World) -> None:
@@ -163,9 +180,9 @@ def test_types_of_hidden_queues_are_not_counted(
 ) -> None:
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO faktory_django_queue (name) VALUES ('mail'), ('other')")
-    count("counter", "1 minute")
-    count("counter", "1 minute", queue="other")
-    count("counter", "1 minute", jobtype="Secret", queue="other")
+    count("1 minute")
+    count("1 minute", queue="other")
+    count("1 minute", jobtype="Secret", queue="other")
     override_faktory(DASHBOARD_QUEUE_ACCESS="tests.dashboard.hooks.only_mail")
 
     found = listed(chief, "hour")
