@@ -1,0 +1,1 @@
+"""Rules, one file a feature: pure decisions that the verbs of lifecycle ask for."""
