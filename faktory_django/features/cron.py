@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -71,7 +71,5 @@ def _due(
     # The one that was waited for counts, even if the rules of its zone have changed since.
     if next_at >= oldest:
         yield next_at
-    for tick in schedule.ticks(max(next_at, oldest - timedelta(microseconds=1))):
-        if tick > now:
-            return
-        yield tick
+    after = max(next_at, oldest - timedelta(microseconds=1))
+    yield from takewhile(lambda tick: tick <= now, schedule.ticks(after))
