@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from faktory_django import arguments, payload, redaction, settings
+from faktory_django import arguments, payload, redaction, registry, settings
 from faktory_django.api import cron as entries
 from faktory_django.api import options as checks
 from faktory_django.contents import pretty
@@ -98,6 +98,7 @@ class EntryForm(EntryModelForm):
                 "jobtype", checks.check_options, {"name": said["jobtype"]}, checks.JOB_OPTIONS
             )
         if {"jobtype", "args"} <= said.keys() and not self._marked(said):
+            registry.discovered(said["jobtype"])  # a web process may not know it yet
             self._check("args", entries.check_fit, said["jobtype"], json.loads(said["args"]), {})
         self._check(
             "within_seconds", entries.check_missed, said.get("missed"), said.get("within_seconds")

@@ -175,6 +175,7 @@ def test_the_settings_declare_entries(override_faktory: Any) -> None:
 def test_a_wrong_entry_of_the_settings_stops_the_check(
     override_faktory: Any, entry: dict[str, Any], message: str
 ) -> None:
+    registry.discovered("tests.jobapp.jobs.record")
     override_faktory(CRON={"x": entry})
 
     [found] = cron_check.check_cron()
