@@ -18,6 +18,7 @@ from faktory_django.lifecycle import cron as verbs
 from faktory_django.maintenance import Maintenance
 from faktory_django.models import CronEntry
 from faktory_django.testing import drain
+from tests.jobapp import jobs as known_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,13 +170,12 @@ def test_the_settings_declare_entries(override_faktory: Any) -> None:
         ({"job": "a", "schedule": "@daily", "queue": "a b"}, "a queue name is"),
         ({"job": "a", "schedule": "@daily", "args": "abc"}, "args must be a list"),
         ({"job": "a", "schedule": "@daily", "kwargs": [1]}, "kwargs a dict"),
-        ({"job": "tests.jobapp.jobs.record", "schedule": "@daily"}, "do not fit"),
+        ({"job": known_jobs.record.jobtype, "schedule": "@daily"}, "do not fit"),
     ],
 )
 def test_a_wrong_entry_of_the_settings_stops_the_check(
     override_faktory: Any, entry: dict[str, Any], message: str
 ) -> None:
-    registry.discovered("tests.jobapp.jobs.record")
     override_faktory(CRON={"x": entry})
 
     [found] = cron_check.check_cron()
