@@ -59,4 +59,14 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
 
-FAKTORY = {"QUEUES": ["default"], "CONCURRENCY": 5}
+FAKTORY = {
+    "QUEUES": ["default"],
+    "CONCURRENCY": 5,
+    "CRON": {
+        "fetch the greeting every minute": {
+            "job": "example_project.pages.jobs.fetch_url",
+            "schedule": "* * * * *",
+            "args": [env.str("DEMO_SITE", default="http://127.0.0.1:8000") + "/hello/"],
+        }
+    },
+}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from faktory_django.api.context import CurrentJob, current_job
+    from faktory_django.api.cron import periodic
     from faktory_django.api.inspection import JobStatus
     from faktory_django.api.jobs import Job, JobHandle, job
     from faktory_django.errors import (
@@ -46,6 +47,7 @@ __all__ = [
     "Snooze",
     "current_job",
     "job",
+    "periodic",
 ]
 
 _HOMES = {
@@ -55,6 +57,7 @@ _HOMES = {
     "JobStatus": "api.inspection",
     "current_job": "api.context",
     "job": "api.jobs",
+    "periodic": "api.cron",
 }
 
 

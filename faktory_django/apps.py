@@ -23,6 +23,7 @@ class FaktoryDjangoConfig(AppConfig):
     def ready(self) -> None:
         """Register checks and the installer."""
         from faktory_django import checks  # noqa: F401, PLC0415 - registers on import
+        from faktory_django.api import cron_check  # noqa: F401, PLC0415 - as well
 
         post_migrate.connect(_install_after_migrate, sender=self)
 
@@ -33,11 +34,14 @@ class FaktoryDjangoConfig(AppConfig):
         install(connection)
 
     def discover_jobs(self) -> None:
-        """Import jobs.py of every installed app.
+        """Import jobs.py of every installed app, and read the cron entries of the settings.
 
-        Raises what such a module raises, and DuplicateJobType.
+        Raises what such a module raises, DuplicateJobType, and InvalidOption for an entry.
         """
+        from faktory_django.api.cron import declare_settings  # noqa: PLC0415 - as in ready()
+
         autodiscover_modules("jobs")
+        declare_settings()
 
 
 def _install_after_migrate(sender: FaktoryDjangoConfig, using: str, **_kwargs: Any) -> None:

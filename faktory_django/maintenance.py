@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from django.db import InterfaceError, OperationalError
 
-from faktory_django import settings
-from faktory_django.lifecycle import dead, operations, reap, stats, track
+from faktory_django import crontab, settings
+from faktory_django.lifecycle import cron, dead, operations, reap, stats, track
+from faktory_django.lifecycle.cron_code import EVERY_SECONDS, Declarer
 from faktory_django.lifecycle.due import Promoter
 from faktory_django.models import Counter
 
@@ -58,6 +59,8 @@ class Maintenance:
     """The chores of one process, and what they remember."""
 
     promoter: Promoter = field(default_factory=Promoter)
+    declarer: Declarer = field(default_factory=Declarer)
+    scheduler: cron.Scheduler = field(default_factory=cron.Scheduler)
     scheduled: Tally = field(default_factory=Tally)
     retries: Tally = field(default_factory=Tally)
     dead: Tally = field(default_factory=Tally)
@@ -71,6 +74,8 @@ class Maintenance:
         """Make the table."""
         self.chores = [
             Chore("due", 1.0, self.promote_due),
+            Chore("crontab", EVERY_SECONDS, self.declare_cron),
+            Chore("cron", 5.0, self.scheduler.run),
             Chore("reap", 5.0, self.reap),
             Chore("fold", 10.0, self.fold),
             Chore("trim", 60.0, self.trim),
@@ -126,6 +131,10 @@ class Maintenance:
             return 0.0
         soon = [seconds for seconds in (scheduled, retry) if seconds is not None and seconds > 0]
         return min(soon) + 0.001 if soon else None
+
+    def declare_cron(self, connection: BaseDatabaseWrapper) -> None:
+        """Say which cron entries the code of this process declares."""
+        self.declarer.run(connection, crontab.declared())
 
     def reap(self, connection: BaseDatabaseWrapper) -> None:
         """Take jobs back from dead processes, fail what has run out of its reservation."""
@@ -184,4 +193,5 @@ class Maintenance:
         ]
         stats.merge_levels(connection)
         operations.trim(connection, keep_days=ours.audit_days)
+        cron.trim(connection)
         return 0.0 if purged >= 1_000 or max(counters) >= 10_000 else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +11,7 @@ from django.apps import apps
 from faktory_django.errors import DuplicateJobType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import timedelta
 
 # The jobtype of the jobs that run on_dead hooks.
@@ -24,7 +24,7 @@ ErrorTypes = tuple[type[BaseException], ...]
 class Definition:
     """All that is known of a jobtype; function is what performs it.
 
-    timeout_seconds None means the job's own reserve_for.
+    timeout_seconds None means the job's own reserve_for; options are those of its pushes.
     """
 
     jobtype: str
@@ -39,6 +39,7 @@ class Definition:
     on_dead: Callable[[dict[str, Any]], Any] | None = None
     redact: tuple[str, ...] = ()
     encrypt: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 _definitions: dict[str, Definition] = {}

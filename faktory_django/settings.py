@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 from django.views.decorators.debug import sensitive_variables
 
 from faktory_django.errors import InvalidOption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _KEY: Final = re.compile(r"[a-zA-Z0-9_-]{43}=", re.ASCII)
 QUEUE_NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,100}", re.ASCII)
@@ -101,6 +104,15 @@ class FaktorySettings:
     audit_days: int = _setting(400, 1, 36_500)
     track_minutes: int = _setting(30, 1, 525_600)
 
+    # periodic jobs, by their names
+    cron: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def default_of(option: Any) -> Any:
+    """Return the default of a field of FaktorySettings."""
+    made = option.default_factory
+    return option.default if made is MISSING else made()
+
 
 def check_queue_name(name: object) -> str | None:
     """Return what is wrong with a queue's name, or None."""
@@ -154,7 +166,7 @@ def check_value(name: str, value: Any, *, name_shown: str) -> Any:
 
 
 def _checked(key: str, value: Any, option: Any) -> Any:
-    default, low, high = option.default, option.metadata.get("low"), option.metadata.get("high")
+    default, low, high = default_of(option), option.metadata.get("low"), option.metadata.get("high")
     if isinstance(default, tuple):
         return _checked_list(key, value, option.name)
     if isinstance(default, bool) or isinstance(value, bool):
@@ -166,14 +178,9 @@ def _checked(key: str, value: Any, option: Any) -> Any:
         raise InvalidOption(f"{key} must be {kind}, got {value!r}")
     if low is not None and not low <= value <= high:
         raise InvalidOption(f"{key} must be {low} to {high}, got {value!r}")
-    check = {"default_queue": check_queue_name, "server_description": check_description}
-    if (wrong := check.get(option.name, _fine)(value)) is not None:
-        raise InvalidOption(f"{key}: {wrong}")
+    if check := _OWN_CHECKS.get(option.name):
+        check(key, value)
     return value
-
-
-def _fine(_value: object) -> None:
-    return None
 
 
 def _checked_list(key: str, value: Any, name: str) -> tuple[str, ...]:
@@ -228,10 +235,34 @@ def _check_queues(key: str, specs: tuple[str, ...]) -> None:
             raise InvalidOption(f"{key}: {wrong}")
 
 
+def _check_queue(key: str, name: str) -> None:
+    if wrong := check_queue_name(name):
+        raise InvalidOption(f"{key}: {wrong}")
+
+
+def _check_cron(key: str, entries: dict[Any, Any]) -> None:
+    """Look at the shape; what the entries say is looked at where jobs are known."""
+    for name, entry in entries.items():
+        if not isinstance(name, str) or not isinstance(entry, dict):
+            raise InvalidOption(f"{key} must be dicts by name, got {name!r}: {entry!r}")
+
+
 def _check_redact_keys(key: str, rules: tuple[str, ...]) -> None:
     for rule in rules:
         if wrong := check_redact_word(rule.rpartition(":")[2]):
             raise InvalidOption(f"{key}: {wrong}")
+
+
+def _check_description(key: str, value: Any) -> None:
+    if wrong := check_description(value):
+        raise InvalidOption(f"{key}: {wrong}")
+
+
+_OWN_CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
+    "default_queue": _check_queue,
+    "server_description": _check_description,
+    "cron": _check_cron,
+}
 
 
 def _forget(*, setting: str, **_kwargs: object) -> None:

@@ -7,6 +7,7 @@ from django.contrib import admin
 
 from faktory_django.models import (
     Counter,
+    CronEntry,
     Dashboard,
     DeadJob,
     Job,
@@ -17,6 +18,7 @@ from faktory_django.models import (
 )
 
 from .counters import CounterAdmin
+from .cron import CronEntryAdmin
 from .dashboard import DashboardAdmin
 from .jobs import JobAdmin
 from .processes import ProcessAdmin
@@ -25,6 +27,7 @@ from .sets import DeadJobAdmin, RetryJobAdmin, ScheduledJobAdmin
 
 __all__ = [
     "CounterAdmin",
+    "CronEntryAdmin",
     "DashboardAdmin",
     "DeadJobAdmin",
     "JobAdmin",
@@ -40,5 +43,6 @@ admin.site.register(ScheduledJob, ScheduledJobAdmin)
 admin.site.register(RetryJob, RetryJobAdmin)
 admin.site.register(DeadJob, DeadJobAdmin)
 admin.site.register(Queue, QueueAdmin)
+admin.site.register(CronEntry, CronEntryAdmin)
 admin.site.register(Process, ProcessAdmin)
 admin.site.register(Counter, CounterAdmin)

@@ -76,6 +76,11 @@ class Job(Generic[P, R]):
         """The name that workers of all languages know it by."""
         return self.definition.jobtype
 
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What @job and .set() have said about its pushes."""
+        return self._options
+
     def set(self, **options: Any) -> Job[P, R]:
         """Return this job with other options for its pushes.
 
@@ -325,14 +330,15 @@ def _define(wrapped: Any, options: Mapping[str, Any]) -> Job[Any, Any]:
         k: options[k] for k in options if k not in checks.PUSH_OPTIONS and k != "name"
     }
     own |= {k: tuple(own[k]) for k in _TUPLES if k in own}
+    pushed_with = {k: options[k] for k in options if k in checks.PUSH_OPTIONS}
     definition = registry.Definition(
         jobtype=jobtype,
         function=function,
         is_async=is_async,
+        options=pushed_with,
         **own,
     )
     registry.register(definition)
-    pushed_with = {k: options[k] for k in options if k in checks.PUSH_OPTIONS}
     return Job(wrapped, definition, pushed_with)
 
 

@@ -22,6 +22,7 @@ PAGES: Final[dict[str, Any]] = {
     "retries": _("Retries"),
     "scheduled": _("Scheduled"),
     "dead": _("Dead"),
+    "cron": _("Cron"),
     "types": _("Job types"),
     "storage": _("Storage"),
     "audit": pgettext_lazy("list of what people did", "Audit"),

@@ -24,6 +24,7 @@ from django.views.decorators.csrf import csrf_protect
 from psycopg.errors import QueryCanceled
 
 from faktory_django import settings
+from faktory_django.errors import InvalidOption
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.processes import package_version
 
@@ -74,10 +75,17 @@ def page(
             return secured(response)
 
         # What acts in chunks commits each, whatever ATOMIC_REQUESTS says.
-        alone = transaction.non_atomic_requests(settings.get().database)(run)
+        alone = transaction.non_atomic_requests(_alias())(run)
         return csrf_protect(alone)
 
     return decorate
+
+
+def _alias() -> str:
+    try:
+        return settings.get().database
+    except InvalidOption:  # manage.py check says it, and imports this before it does
+        return settings.FaktorySettings().database
 
 
 def render(

@@ -38,6 +38,12 @@ def exact(moment: datetime) -> str:
     return f"{here:%Y-%m-%d %H:%M:%S}.{here.microsecond // 1000:03d} {here.tzname()}"
 
 
+def to_the_second(moment: datetime) -> str:
+    """Return the instant in the viewer's zone, to the second, with the zone."""
+    here = local(moment)
+    return f"{here:%Y-%m-%d %H:%M:%S} {here.tzname()}"
+
+
 def local(moment: datetime) -> datetime:
     """Return the moment in the viewer's zone."""
     return timezone.localtime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("faktory_django", "0002_dashboard"),
+        ("faktory_django", "0003_cron"),
     ]
 
     operations = [

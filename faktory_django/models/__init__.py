@@ -2,6 +2,7 @@
 
 from .audit import AuditEntry, Operation
 from .counter import BUCKET_SECONDS, BUCKETS, Counter, CounterDelta
+from .cron import CronDeclaration, CronEntry, CronTick
 from .dashboard import Dashboard
 from .held import DeadJob, RetryJob, ScheduledJob
 from .job import Job
@@ -17,6 +18,9 @@ __all__ = [
     "AuditEntry",
     "Counter",
     "CounterDelta",
+    "CronDeclaration",
+    "CronEntry",
+    "CronTick",
     "Dashboard",
     "DeadJob",
     "Job",

@@ -37,6 +37,12 @@ def instant(moment: datetime | None) -> str:
     return format_html('<time datetime="{}">{}</time>', moment.isoformat(), times.exact(moment))
 
 
+@register.filter
+def moment(value: datetime) -> str:
+    """Return an instant in the viewer's zone, to the second, with the zone."""
+    return times.to_the_second(value)
+
+
 @register.simple_tag
 def number(value: Any) -> str:
     """Return <data>: a short number, its whole value as the title; ≈ before an estimate."""

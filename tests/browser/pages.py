@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Parts = Callable[[World], dict[str, Any]]
 
 PLAIN: Final = (
-    *("overview", "busy", "queues", "scheduled", "retries", "dead", "errors"),
+    *("overview", "busy", "queues", "scheduled", "retries", "dead", "errors", "cron"),
     *("types", "storage", "audit"),
 )
 # What comes after a hyphen in a name tells pages of one URL apart.

@@ -62,6 +62,12 @@ _ROWS: Final = (
     " %(any)s, 1, ARRAY[%(any)s, %(any)s], ARRAY[%(queue)s], %(any)s, 1, state, now(), now(), 1,"
     " '[[' || %(job)s || ', 1]]' FROM (VALUES ('python', 'running', 1), ('wire', 'quiet', 2),"
     " ('server', 'terminate', 3)) AS p(kind, state, nr)",
+    "WITH entry AS (INSERT INTO faktory_django_cronentry (name, source, jobtype, schedule, zone,"
+    " queue, next_at, problem) VALUES (%(any)s, 'code', %(jobtype)s, %(any)s, %(any)s,"
+    " %(queue)s, now(), %(any)s)"
+    " RETURNING id) INSERT INTO faktory_django_crontick (entry_id, tick_at, jid, problem)"
+    " SELECT id, now() - nr * interval '1 s', %(jid)s, p.problem FROM entry,"
+    " (VALUES (1, ''), (2, %(any)s)) AS p(nr, problem)",
     'WITH entry AS (INSERT INTO faktory_django_auditentry ("user", act, target, what, filter)'
     " VALUES (%(any)s, %(any)s, %(any)s, %(any)s, %(any)s) RETURNING id)"
     " INSERT INTO faktory_django_operation (audit_id, last, total, state, problem)"

@@ -8,7 +8,16 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from faktory_django.models import DeadJob, Job, Process, Queue, RetryJob, ScheduledJob
+from faktory_django.models import (
+    CronEntry,
+    CronTick,
+    DeadJob,
+    Job,
+    Process,
+    Queue,
+    RetryJob,
+    ScheduledJob,
+)
 
 from .addresses import FOR_PROGRAMS, METHODS, address, names, values
 
@@ -24,6 +33,7 @@ NEEDS: Final[dict[str, dict[str, str]]] = {
     "busy": READ | {"POST": "steer"},
     "queues": READ | {"POST": "act"},
     "queue": READ,
+    "cron": READ | {"POST": "act"},
     "scheduled": READ,
     "retries": READ,
     "dead": READ,
@@ -167,7 +177,7 @@ def test_looking_changes_nothing(person: Callable[..., Client], busy: World, nam
 
 def everything() -> list[Any]:
     """Return all rows that somebody could change, and whether a table of the dashboard grew."""
-    models: Any = (Job, ScheduledJob, RetryJob, DeadJob, Queue, Process)
+    models: Any = (Job, ScheduledJob, RetryJob, DeadJob, Queue, Process, CronEntry, CronTick)
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM faktory_django_ready")
         ready = cursor.fetchone()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import unittest
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.dispatch import Signal
 
-from faktory_django import registry, signals
+from faktory_django import crontab, registry, signals
 
 from .pages import ROOT, blocks, pages
 
@@ -58,7 +59,7 @@ def _own(known: Mapping[str, registry.Definition]) -> set[str]:
 @pytest.fixture
 def play() -> Iterator[Play]:
     """Return a function that runs the examples of a page; what they register is forgotten."""
-    known = dict(registry._definitions)
+    known, cron = dict(registry._definitions), dict(crontab._in_code)
     for name in known.keys() - _own(known):
         del registry._definitions[name]
     receivers = {
@@ -79,6 +80,8 @@ def play() -> Iterator[Play]:
         return namespace.__dict__
 
     yield run
+    crontab._in_code.clear()
+    crontab._in_code.update(cron)
     registry._definitions.clear()
     registry._definitions.update(known)
     for signal, connected in receivers.items():
@@ -177,6 +180,29 @@ def test_the_middleware_of_the_how_to_is_run(
 
     assert told == [("abc", {"request_id": "abc"})]
     assert capsys.readouterr().out.endswith("no\n")
+
+
+@pytest.mark.django_db
+def test_the_periodic_jobs_of_the_how_to_are_pushed(play: Play, override_faktory: Any) -> None:
+    from django.db import connection
+
+    from faktory_django.api.cron import declare_settings
+    from faktory_django.lifecycle.cron import Scheduler
+    from faktory_django.maintenance import Maintenance
+    from faktory_django.models import CronEntry, Job
+
+    namespace = play(ROOT / "docs" / "how-to" / "periodic-jobs.md")
+    override_faktory(**namespace["FAKTORY"])
+    declare_settings()
+    Maintenance().declare_cron(connection)
+    CronEntry.objects.update(next_at=datetime.now(UTC))
+    Scheduler().run(connection, seconds=10)
+    crontab.declare_settings([])
+
+    pushed = dict(Job.objects.values_list("jobtype", "queue"))
+    assert pushed["ExportJob"] == "exports"
+    assert pushed["shop.jobs.refresh_prices"] == "reports"
+    assert Job.objects.filter(jobtype="shop.jobs.clean").count() == 2
 
 
 @pytest.mark.django_db

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -15,11 +16,11 @@ from django.dispatch import Signal
 
 import faktory_django
 from faktory_django import checks, errors, models, payload, signals, testing
-from faktory_django.api import jobs, options, requests
+from faktory_django.api import cron, cron_check, jobs, options, requests
 from faktory_django.lifecycle import install
-from faktory_django.management.commands import faktory_server
+from faktory_django.management.commands import faktory_import_cron, faktory_server
 from faktory_django.management.commands.faktory_worker import Command
-from faktory_django.settings import FaktorySettings
+from faktory_django.settings import FaktorySettings, default_of
 from faktory_django.wire.options import ServerOptions, server_options
 
 from .pages import REFERENCE, headings, names, prose, rows, section
@@ -40,7 +41,7 @@ def first_names(text: str) -> list[str]:
 def documented_settings() -> dict[str, list[str]]:
     parts = (
         *("Where jobs live, and what a push may hold", "The worker"),
-        *("The wire server", "The dashboard", "Upkeep"),
+        *("The wire server", "The dashboard", "Upkeep", "Periodic jobs"),
     )
     found = [row for part in parts for row in rows(section(SETTINGS, part))]
     return {names(row[0])[0]: row for row in found}
@@ -54,14 +55,15 @@ def test_each_setting_is_documented_and_no_other() -> None:
 def test_a_setting_has_the_type_default_and_limits_that_its_page_says(option: Any) -> None:
     _, kind, default, limits, _ = documented_settings()[option.name.upper()]
 
-    assert kind == type(option.default).__name__
-    assert ast.literal_eval(names(default)[0]) == option.default
+    assert kind == type(default_of(option)).__name__
+    assert ast.literal_eval(names(default)[0]) == default_of(option)
     low, high = option.metadata.get("low"), option.metadata.get("high")
     assert limits == ("" if low is None else f"{low} to {high}")
 
 
 def test_each_system_check_is_documented_and_no_other() -> None:
-    known = re.findall(r"faktory_django\.[EW]\d{3}", Path(checks.__file__).read_text("utf-8"))
+    sources = (Path(str(module.__file__)).read_text("utf-8") for module in (checks, cron_check))
+    known = re.findall(r"faktory_django\.[EW]\d{3}", "".join(sources))
 
     assert sorted(first_names(section(SETTINGS, "System checks"))) == sorted(set(known))
 
@@ -88,6 +90,25 @@ def test_an_option_has_the_limits_that_its_page_says(option: str) -> None:
     for value in (low - 1, high + 1):
         with pytest.raises(errors.InvalidOption):
             options.check_options({option: value}, options.JOB_OPTIONS)
+
+
+def test_each_option_of_periodic_is_documented_and_no_other() -> None:
+    documented = [names(row[0])[0] for row in rows(section(API, "`periodic`"))]
+
+    assert documented == [*inspect.signature(cron.periodic).parameters]
+
+
+def test_each_key_of_a_cron_entry_is_documented() -> None:
+    [row] = rows(section(SETTINGS, "Periodic jobs"))
+
+    assert set(names(row[4])) == set(cron.KEYS)
+
+
+def test_each_option_of_the_import_is_documented_and_no_other() -> None:
+    page = REFERENCE.parent / "how-to" / "periodic-jobs.md"
+    options = _options(faktory_import_cron.Command()) - {"files"}
+
+    assert set(first_names(section(page, "From Faktory's files"))) == options
 
 
 def test_each_member_of_a_job_is_documented() -> None:

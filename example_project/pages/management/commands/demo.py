@@ -69,6 +69,7 @@ class Command(BaseCommand):
         deadline = time.monotonic() + DEADLINE_SECONDS
         self._prepare_database(stack)
         (address, wire), site = [f"{HOST}:{port}" for port in ports], f"http://{HOST}:{ports[0]}"
+        os.environ["DEMO_SITE"] = site  # for the cron entry of the settings
         parts = (
             _start(stack, "runserver", address, "--noreload", stdout=subprocess.DEVNULL),
             _start(stack, "faktory_worker", "--grace", "5"),
@@ -108,6 +109,7 @@ class Command(BaseCommand):
             f"""
 The site:  {site}/          push a job, see what was fetched
 Dashboard: {site}/faktory/  as demo, password demo: queues, jobs, retries, workers
+Cron:      {site}/faktory/cron/  an entry that fetches {site}/hello/ every minute
 The admin: {site}/admin/    the same rows, list by list
 The wire:  FAKTORY_URL=tcp://{wire}  for clients and workers of Faktory in any language;
            example_project/polyglot/ has one in Node
