@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connection
 
-from faktory_django.lifecycle import operations, queues, track
+from faktory_django.lifecycle import cron_entries, operations, queues, track
 from faktory_django.lifecycle.matching import Source
 from faktory_django.lifecycle.push import Push, push
 from faktory_django.lifecycle.stats import fold
 from faktory_django.lifecycle.track import Report
-from faktory_django.models import AuditEntry, Operation
+from faktory_django.models import AuditEntry, CronEntry, CronTick, Operation
 
 from . import history, workers
 
@@ -47,6 +47,11 @@ ERRORS: Final = (
     ("shop.gateway.CardDeclined", "The card of order 4711 was declined: insufficient funds"),
     ("TimeoutError", "The read operation timed out after 10 s"),
     ("TypeError", "Cannot read properties of undefined (reading 'url')"),
+)
+PERIODIC: Final = (
+    ("hourly sums", "shop.jobs.monthly_report", "@hourly", "UTC"),
+    ("mail the night's orders", "shop.jobs.send_mail", "30 4 * * 1-5", "Asia/Tokyo"),
+    ("fetch exchange rates", "FetchURL", "*/5 9-17 * * *", "Europe/Berlin"),
 )
 # What people did: the act, to what, to which, to how many.
 DEEDS: Final = (
@@ -114,6 +119,7 @@ def build() -> World:
     fill_set("retryjob", "retry", 30, (15 + i * 61 for i in range(30)), failed=True)
     fill_set("deadjob", "dead", 24, (-i * 7_000 for i in range(24)), failed=True)
     queues.pause("mail")
+    _tick()
     history.write(TYPES)
     fold(connection)
     return World(
@@ -161,6 +167,20 @@ def _row(place: str, i: int, at: int, *, failed: bool) -> list[Any]:
 def _body(name: str, jobtype: str, queue: str, args: list[Any]) -> str:
     found = {"created_at": ago(hours=2), "jid": name, "jobtype": jobtype, "queue": queue}
     return json.dumps({**found, "retry": 25, "args": args}, separators=(",", ":"))
+
+
+def _tick() -> None:
+    """Let periodic jobs have run: some are done, one waits for its next attempt, one is dead."""
+    for number, (name, jobtype, schedule, zone) in enumerate(PERIODIC):
+        entry = CronEntry(name=name, jobtype=jobtype, schedule=schedule, zone=zone)
+        cron_entries.save(entry)
+        for past in range(8 if number < 2 else 3):
+            latest = past == 0
+            place = "retry" if latest and number == 0 else "dead"
+            name = jid(place, 0) if latest and number < 2 else jid(f"tick{number}", past)
+            at = datetime.now(tz=UTC) - timedelta(minutes=5 + past * 60)
+            CronTick.objects.create(entry=entry, tick_at=at, jid=name)
+    CronEntry.objects.filter(name=PERIODIC[-1][0]).update(paused=True)
 
 
 def _act() -> int:
