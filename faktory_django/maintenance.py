@@ -75,11 +75,11 @@ class Maintenance:
         self.chores = [
             Chore("due", 1.0, self.promote_due),
             Chore("crontab", EVERY_SECONDS, self.declare_cron),
-            Chore("cron", 5.0, self.scheduler.run),
+            Chore("cron", 10.0, self.scheduler.run),
             Chore("reap", 5.0, self.reap),
             Chore("fold", 10.0, self.fold),
             Chore("trim", 60.0, self.trim),
-            Chore("operate", 10.0, self.operate),
+            Chore("operate", 15.0, self.operate),
             Chore("track", 30.0, self.track),
         ]
 
