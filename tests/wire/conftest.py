@@ -7,6 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from django.db import connection
 
 from faktory_django.models import Process
 from tests.waiting import until
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pytest_django import DjangoDbBlocker
+
     Serve = Callable[..., Server]
     Begin = Callable[[list[str], dict[str, str]], Worker]
     Work = Callable[..., Worker]
@@ -26,6 +29,13 @@ if TYPE_CHECKING:
 PASSWORD = "s3cret-and-long"
 # A test that is refused on purpose must not lock out the next.
 LOGINS = {"SERVER_LOGINS_PER_MINUTE": 10_000}
+
+
+# Young, and not at rest: between two rounds there is most of a second.
+BEGINNING = (
+    "backend_start > clock_timestamp() - interval '5 s' "
+    "AND (state <> 'idle' OR state_change > clock_timestamp() - interval '0.15 s')"
+)
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +47,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="package")
 def serve(
     django_db_setup: None,  # noqa: ARG001
+    django_db_blocker: DjangoDbBlocker,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Serve]:
     """Return a function that starts a server; at the end all must stop without a traceback."""
@@ -46,6 +57,9 @@ def serve(
         log_file = tmp_path_factory.mktemp("server") / "log"
         servers.append(start(log_file, *options, **keywords))  # type: ignore[arg-type]
         assert servers[-1].port
+        alive = [one for one in servers if one.process.poll() is None]
+        with django_db_blocker.unblock():  # it may be the first fixture of a test
+            until(lambda: upkeeps() >= len(alive), "upkeep has begun")
         return servers[-1]
 
     yield begin
@@ -84,11 +98,24 @@ def ledger(tmp_path: Path) -> Ledger:
 def all_have_left(transactional_db: None) -> Iterator[None]:  # noqa: ARG001
     """Wait at the end until the servers have forgotten the clients of a test.
 
-    A statement of a server would meet the one that empties the tables.
+    A statement of a server would meet the one that empties the tables; so would the first round
+    of upkeep, whose statements are new to the database and hold one table before another.
     """
     yield
     workers = Process.objects.filter(kind=Process.Kind.WIRE, connections__gt=0)
     until(lambda: not workers.exists(), "all workers on the wire have left")
+    until(lambda: not upkeeps(BEGINNING), "the first round of upkeep is over")
+
+
+def upkeeps(condition: str = "true") -> int:
+    """Count the sessions of upkeep of which something is so."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "  # noqa: S608
+            f"AND application_name = 'faktory_server upkeep' AND {condition}"
+        )
+        found: int = cursor.fetchone()[0]
+        return found
 
 
 @pytest.fixture
