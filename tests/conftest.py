@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ _server: EmbeddedPostgres | None = None
 def pytest_configure(config: pytest.Config) -> None:
     """Start the embedded server before anything connects; tests never skip for want of one."""
     global _server
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts background jobs so, and what the tests start would be deaf to Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "DATABASE_URL" not in os.environ:
         if all(is_a_unit(asked) for asked in config.args):
             return

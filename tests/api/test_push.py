@@ -141,10 +141,12 @@ def test_a_bulk_push_with_kinds_that_json_does_not_know_is_the_same_as_single_on
     assert {row.priority for row in Stored.objects.all()} == {7}
 
 
+@pytest.mark.parametrize("pooled", [False, True])
 def test_a_bulk_push_that_is_refused_late_leaves_the_transaction_as_it_was(
     override_faktory: Any,
+    pooled: bool,
 ) -> None:
-    override_faktory(MAX_BULK_ROWS=10)
+    override_faktory(MAX_BULK_ROWS=10, TRANSACTION_POOLER=pooled)
     with transaction.atomic():
         noop.perform_async("before")
         with pytest.raises(InvalidArguments, match="at /0 is a object"):
