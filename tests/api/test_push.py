@@ -99,10 +99,11 @@ def test_a_time_that_has_come_means_now(push: Callable[[], Any]) -> None:
     assert (Stored.objects.count(), ScheduledJob.objects.count()) == (1, 0)
 
 
+@pytest.mark.parametrize("pooled", [False, True])
 def test_a_bulk_push_stores_all_in_order_a_statement_for_each_thousand(
-    override_faktory: Any, django_assert_num_queries: Any
+    override_faktory: Any, django_assert_num_queries: Any, pooled: bool
 ) -> None:
-    override_faktory(MAX_BULK_ROWS=10)
+    override_faktory(MAX_BULK_ROWS=10, TRANSACTION_POOLER=pooled)
 
     with django_assert_num_queries(3 + 2):  # inside a savepoint
         handles = noop.perform_bulk([[n] for n in range(25)])
