@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from faktory_django.api.context import CurrentJob, current_job
     from faktory_django.api.cron import periodic
     from faktory_django.api.inspection import JobStatus
-    from faktory_django.api.jobs import Job, JobHandle, job
+    from faktory_django.api.jobs import Job, job
+    from faktory_django.api.storing import JobHandle
     from faktory_django.errors import (
         Discard,
         FaktoryError,
@@ -53,7 +54,7 @@ __all__ = [
 _HOMES = {
     "CurrentJob": "api.context",
     "Job": "api.jobs",
-    "JobHandle": "api.jobs",
+    "JobHandle": "api.storing",
     "JobStatus": "api.inspection",
     "current_job": "api.context",
     "job": "api.jobs",

@@ -8,21 +8,20 @@ from collections.abc import Iterable, Mapping, Set
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
-import msgspec
 from asgiref.sync import async_to_sync, sync_to_async
 
-from faktory_django import encryption, payload, registry, settings, signals
+from faktory_django import encryption, payload, registry, settings
 from faktory_django.errors import (
     InvalidArguments,
     InvalidOption,
     InvalidTime,
 )
-from faktory_django.features import tracking
 
 from . import inspection
 from . import options as checks
 from .middleware import push_chain
-from .requests import PushRequest, checked, encoded, encoded_alike
+from .requests import PushRequest, checked
+from .storing import JobHandle, Stored, announced, store, store_alike
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,16 +30,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class JobHandle(msgspec.Struct, frozen=True):
-    """A job that was pushed; false, without a jid, when a middleware stopped the push."""
-
-    jid: str
-
-    def __bool__(self) -> bool:
-        """Whether the job was pushed."""
-        return bool(self.jid)
 
 
 class Job(Generic[P, R]):
@@ -80,6 +69,11 @@ class Job(Generic[P, R]):
     def options(self) -> Mapping[str, Any]:
         """What @job and .set() have said about its pushes."""
         return self._options
+
+    @property
+    def _using(self) -> str | None:
+        using: str | None = self._options.get("using")
+        return using
 
     def set(self, **options: Any) -> Job[P, R]:
         """Return this job with other options for its pushes.
@@ -134,13 +128,14 @@ class Job(Generic[P, R]):
         rows = [_listed(args) for args in args_list]
         size = settings.get().max_bulk_rows
         if len(rows) <= size:
-            return self._announced(self._push_rows(rows, when))
-        from faktory_django.lifecycle.push import together  # noqa: PLC0415 - as in _push_like()
+            return announced(self.jobtype, self._push_rows(rows, when))
+        # a decorator may run before the app registry is ready; a push cannot
+        from faktory_django.lifecycle.push import together  # noqa: PLC0415
 
-        with together(using=self._options.get("using")):
+        with together(using=self._using):
             pages = [rows[start : start + size] for start in range(0, len(rows), size)]
-            pushed = [one for page in pages for one in self._push_rows(page, when)]
-        return self._announced(pushed)
+            stored = [one for page in pages for one in self._push_rows(page, when)]
+        return announced(self.jobtype, stored)
 
     async def aperform_async(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
         """perform_async for async code, in the transaction of the surrounding sync_to_async."""
@@ -203,16 +198,14 @@ class Job(Generic[P, R]):
             self._signature.bind(*args, **kwargs)  # slower, and says what does not fit
 
     def _push(self, request: PushRequest) -> JobHandle:
-        pushed = None
+        stored = None
         if request.at is None and request.delay_seconds is None:
-            pushed = self._push_like(request, [request.jid], [request.args])
-        [handle] = self._announced(pushed or self._push_each([request]))
+            stored = store_alike(request, [request.jid], [request.args], using=self._using)
+        [handle] = announced(self.jobtype, stored or store([request], using=self._using))
         return handle
 
-    def _push_rows(
-        self, rows: Sequence[Sequence[Any]], when: Mapping[str, Any]
-    ) -> list[tuple[str, str]]:
-        """Push in one statement; return jids and queues."""
+    def _push_rows(self, rows: Sequence[Sequence[Any]], when: Mapping[str, Any]) -> list[Stored]:
+        """Push in one statement."""
         if rows and push_chain() is None and not any(when.values()):
             for args in rows:
                 self._check_fit(args, {})
@@ -220,45 +213,10 @@ class Job(Generic[P, R]):
             jids = payload.new_jids(len(rows))
             like = PushRequest(jids[0], self.jobtype, (), {}, self._options, custom)
             like.encrypt = self.definition.encrypt
-            if (pushed := self._push_like(like, jids, rows)) is not None:
-                return pushed
+            if (stored := store_alike(like, jids, rows, using=self._using)) is not None:
+                return stored
         requests = [self._request(args, {}, when) for args in rows]
-        return self._push_each([request for request in requests if request is not None])
-
-    def _push_like(
-        self, request: PushRequest, jids: Sequence[str], rows: Sequence[Sequence[Any]]
-    ) -> list[tuple[str, str]] | None:
-        """Push jobs that differ in jid and args only; None when they differ in more."""
-        # A decorator may run before the app registry is ready; a push cannot.
-        from faktory_django.lifecycle.push import push_alike  # noqa: PLC0415
-
-        if (found := encoded_alike(request, rows)) is None:
-            return None
-        form, texts = found
-        push_alike(form, jids, texts, using=self._options.get("using"))
-        if request.custom.get(tracking.MARK):
-            self._follow(jids)
-        return [(jid, form.queue) for jid in jids]
-
-    def _push_each(self, requests: Sequence[PushRequest]) -> list[tuple[str, str]]:
-        from faktory_django.lifecycle.push import push  # noqa: PLC0415 - as in _push_like()
-
-        push(encoded(requests), using=self._options.get("using"))
-        if tracked := [r.jid for r in requests if r.custom.get(tracking.MARK)]:
-            self._follow(tracked)
-        default = settings.get().default_queue
-        return [(request.jid, request.options.get("queue") or default) for request in requests]
-
-    def _follow(self, jids: Sequence[str]) -> None:
-        from faktory_django.lifecycle.track import follow  # noqa: PLC0415 - as in _push_like()
-
-        follow(jids, using=self._options.get("using"))
-
-    def _announced(self, pushed: Sequence[tuple[str, str]]) -> list[JobHandle]:
-        if signals.pushed.has_listeners(self.jobtype):
-            for jid, queue in pushed:
-                signals.pushed.send_robust(self.jobtype, jid=jid, queue=queue)
-        return [JobHandle(jid) for jid, _ in pushed]
+        return store([r for r in requests if r is not None], using=self._using)
 
 
 def _positions(signature: inspect.Signature) -> tuple[float, float]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import secrets
 from typing import TYPE_CHECKING, Any
 
-from faktory_django import registry, settings, signals
+from faktory_django import payload, registry
 from faktory_django.errors import InvalidArguments
 
 from . import options as checks
-from .jobs import JobHandle
 from .middleware import push_chain
-from .requests import PushRequest, checked, encoded
+from .requests import PushRequest, checked
+from .storing import JobHandle, announced, store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +37,7 @@ def push_named(
     delay = checks.delay_seconds(delay_seconds)
     encrypt = _checked_encrypt(jobtype, args, kwargs)
     request: PushRequest | None = PushRequest(
-        jid=secrets.token_hex(12),
+        jid=payload.new_jid(),
         jobtype=jobtype,
         args=args,
         kwargs=kwargs,
@@ -51,7 +50,8 @@ def push_named(
         request = checked(middleware(request), encrypt=encrypt)
     if request is None:
         return JobHandle("")
-    return _store(request, using)
+    [handle] = announced(request.jobtype, store([request], using=using))
+    return handle
 
 
 def _checked_encrypt(jobtype: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
@@ -64,13 +64,3 @@ def _checked_encrypt(jobtype: str, args: Sequence[Any], kwargs: Mapping[str, Any
     except TypeError as wrong:
         raise InvalidArguments(f"the arguments do not fit {jobtype}: {wrong}") from wrong
     return definition.encrypt
-
-
-def _store(request: PushRequest, using: str | None) -> JobHandle:
-    from faktory_django.lifecycle.push import push  # noqa: PLC0415 - needs the app registry
-
-    push(encoded([request]), using=using)
-    if signals.pushed.has_listeners(request.jobtype):
-        queue = request.options.get("queue") or settings.get().default_queue
-        signals.pushed.send_robust(request.jobtype, jid=request.jid, queue=queue)
-    return JobHandle(request.jid)

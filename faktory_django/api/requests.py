@@ -10,6 +10,7 @@ import msgspec
 
 from faktory_django import arguments, encryption, payload, registry, settings
 from faktory_django.errors import InvalidPayload, PayloadTooLarge
+from faktory_django.features import tracking
 
 from . import options as checks
 
@@ -94,7 +95,8 @@ def encoded(requests: Sequence[PushRequest]) -> list[Push]:
         if 4 * len(body) > limit and (size := len(body.encode())) > limit:
             raise _too_large(jobtype, size)
         times = request.at, request.delay_seconds
-        rows.append(Push(form.queue, jid, jobtype, body, form.priority, form.reserve_for, *times))
+        shared = form.priority, form.reserve_for
+        rows.append(Push(form.queue, jid, jobtype, body, *shared, *times, tracked=form.tracked))
     return rows
 
 
@@ -147,7 +149,8 @@ def _form(request: PushRequest, custom: Mapping[str, Any], ours: settings.Faktor
         backtrace=options.get("backtrace", 0),
     )
     priority = options.get("priority", 0)
-    return Form(queue, request.jobtype, priority, reserve_for, *parts)
+    tracked = tracking.is_asked_for(request.custom)
+    return Form(queue, request.jobtype, priority, reserve_for, *parts, tracked=tracked)
 
 
 def _custom(request: PushRequest, kinds: Mapping[str, str]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from .record import record
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-    from faktory_django.api.jobs import JobHandle
+    from faktory_django.api.storing import JobHandle
 
     from .job_rows import Row
 

@@ -12,6 +12,7 @@ from django.db import transaction
 from faktory_django import settings
 
 from .connection import database, execute, pipeline
+from .track import follow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -252,7 +253,7 @@ class Push(msgspec.Struct, frozen=True):
     """A job as the store takes it; reserve_for is in seconds, within 60 to 86400.
 
     With at (aware) or delay_seconds it is scheduled, by the database's clock. failure is that of
-    a job that somebody pushes again.
+    a job that somebody pushes again. tracked: it is to be known when it has succeeded.
     """
 
     queue: str
@@ -264,6 +265,7 @@ class Push(msgspec.Struct, frozen=True):
     at: datetime | None = None
     delay_seconds: float | None = None
     failure: str | None = None
+    tracked: bool = False
 
 
 class Form(NamedTuple):
@@ -276,6 +278,7 @@ class Form(NamedTuple):
     head: str
     middle: str
     tail: str
+    tracked: bool = False
 
 
 def push(pushes: Sequence[Push], *, using: str | None = None) -> None:
@@ -298,12 +301,11 @@ def push_alike(
 ) -> None:
     """Store jobs that differ in jid and args (texts of JSON) only, in one statement."""
     connection = database(using)
-    queue, jobtype, priority, reserve_for, *parts = form
-    shared = [queue, priority, jobtype, reserve_for, *parts]
+    shared = [form.queue, form.priority, form.jobtype, form.reserve_for]
+    columns = [*shared, form.head, form.middle, form.tail, list(jids), list(args)]
     autocommit = not connection.in_atomic_block
-    execute(connection, PUSH_ALIKE, [*shared, list(jids), list(args), autocommit])
-    if not autocommit:
-        _wake_after_commit(connection, {queue}, len(jids))
+    execute(connection, PUSH_ALIKE, [*columns, autocommit])
+    _after(connection, {form.queue}, len(jids), tracked=jids if form.tracked else ())
 
 
 @contextmanager
@@ -330,9 +332,18 @@ def statement(pushes: Sequence[Pushable], *, wake: bool) -> tuple[str, list[Any]
 def _push(connection: BaseDatabaseWrapper, pushes: Sequence[Push]) -> None:
     autocommit = not connection.in_atomic_block
     execute(connection, *statement(pushes, wake=autocommit))
-    if not autocommit:
+    tracked = [p.jid for p in pushes if p.tracked]
+    _after(connection, {p.queue for p in pushes}, len(pushes), tracked=tracked)
+
+
+def _after(
+    connection: BaseDatabaseWrapper, queues: set[str], jobs: int, *, tracked: Sequence[str]
+) -> None:
+    if tracked:
+        follow(tracked, using=connection.alias)
+    if connection.in_atomic_block:
         # A worker that went idle between this statement and the COMMIT would not be told.
-        _wake_after_commit(connection, {p.queue for p in pushes}, len(pushes))
+        _wake_after_commit(connection, queues, jobs)
 
 
 def _columns(pushes: Sequence[Pushable]) -> Iterator[list[Any]]:

@@ -11,6 +11,7 @@ from asgiref.sync import async_to_sync
 
 from faktory_django import Discard, InvalidOption, Job, JobStatus, current_job, job
 from faktory_django.api import context
+from faktory_django.api.named import push_named
 from faktory_django.models import Track
 from faktory_django.testing import drain
 
@@ -78,6 +79,17 @@ def test_a_push_that_asks_for_tracking_is_known_to_succeed() -> None:
 
     states = [Job.status(handle.jid).state for handle in (one, later, *many)]
     assert states == ["done", "scheduled", "done", "done"]
+
+
+def test_a_push_by_name_that_asks_for_tracking_is_known_to_succeed_too() -> None:
+    @job
+    def work() -> None:
+        pass
+
+    handle = push_named(work.jobtype, [], {}, options={"custom": {"track": 1}})
+    drain()
+
+    assert Job.status(handle.jid).state == "done"
 
 
 def test_what_was_said_stays_when_the_job_fails_or_goes() -> None:
