@@ -67,6 +67,7 @@ class Options(msgspec.Struct, frozen=True):
     priority: int
     retry: int
     reserve_for: int
+    encrypt: bool
 
 
 _in_code: dict[str, Declared] = {}
@@ -117,4 +118,5 @@ def options_of(entry: Entry) -> Options:
         priority=first(entry.priority, "priority", 0),
         retry=first(entry.retry, "retry", ours.default_retry),
         reserve_for=first(entry.reserve_for, "reserve_for", ours.default_reserve_for),
+        encrypt=definition is not None and definition.encrypt,
     )

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from faktory_django.errors import PayloadTooLarge
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -77,6 +79,22 @@ def template(
         f'","queue":"{queue}","jobtype":{_text(jobtype)},{ats}"args":',
         f"{reserves}{backtraces}}}",
     )
+
+
+def noted(kinds: Mapping[str, str], *, named: bool) -> dict[str, Any]:
+    """Return the note of a push by Python: kinds of its arguments, and whether the last are named.
+
+    Empty when there is nothing to note; else to stand in custom under MARK.
+    """
+    found: dict[str, Any] = {"kinds": dict(kinds)} if kinds else {}
+    if named:
+        found["kwargs"] = True
+    return found
+
+
+def too_large(jobtype: str, size: int, limit: int) -> PayloadTooLarge:
+    """Return the error of a body of size bytes."""
+    return PayloadTooLarge(f"job {jobtype} is {size} bytes, MAX_PAYLOAD_BYTES is {limit}")
 
 
 def canonical(jobtype: str, jid: str, args_text: str, *, queue: str, retry: int = RETRY) -> str:

@@ -92,7 +92,9 @@ def entry(
     zone = settings.project("TIME_ZONE") if tz is None else tz
     read(schedule, zone)
     text, kinds = arguments.encode(args, kwargs or {}, max_depth=_depth())
-    custom = {**(options.pop("custom", None) or {}), **_mark(kinds, named=bool(kwargs))}
+    custom = dict(options.pop("custom", None) or {})
+    if note := payload.noted(kinds, named=bool(kwargs)):
+        custom[payload.MARK] = note
     return crontab.Declared(
         name=name,
         jobtype=jobtype,
@@ -165,20 +167,8 @@ def check_fit(jobtype: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> N
     """Raise InvalidArguments when they do not fit the function that has this name here."""
     if not isinstance(args, (list, tuple)) or not isinstance(kwargs, dict):
         raise InvalidArguments("args must be a list, and kwargs a dict")
-    definition = registry.find(jobtype) if isinstance(jobtype, str) else None
-    if definition is None:
-        return
-    try:
-        inspect.signature(definition.function).bind(*args, **kwargs)
-    except TypeError as wrong:
-        raise InvalidArguments(f"the arguments do not fit {jobtype}: {wrong}") from wrong
-
-
-def _mark(kinds: Mapping[str, str], *, named: bool) -> dict[str, Any]:
-    mark: dict[str, Any] = {"kinds": dict(kinds)} if kinds else {}
-    if named:
-        mark["kwargs"] = True
-    return {payload.MARK: mark} if mark else {}
+    if isinstance(jobtype, str) and (definition := registry.find(jobtype)) is not None:
+        checks.check_fit(jobtype, definition.function, args, kwargs)
 
 
 def _database() -> str | None:

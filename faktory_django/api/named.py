@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from faktory_django import payload, registry
-from faktory_django.errors import InvalidArguments
 
 from . import options as checks
 from .middleware import push_chain
@@ -59,8 +57,5 @@ def _checked_encrypt(jobtype: str, args: Sequence[Any], kwargs: Mapping[str, Any
     definition = registry.discovered(jobtype)
     if definition is None:
         return False
-    try:
-        inspect.signature(definition.function).bind(*args, **kwargs)
-    except TypeError as wrong:
-        raise InvalidArguments(f"the arguments do not fit {jobtype}: {wrong}") from wrong
+    checks.check_fit(jobtype, definition.function, args, kwargs)
     return definition.encrypt

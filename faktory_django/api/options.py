@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connections
 from django.utils import timezone
 
 from faktory_django import payload, settings
-from faktory_django.errors import InvalidOption, InvalidQueueName, InvalidTime
+from faktory_django.errors import (
+    InvalidArguments,
+    InvalidOption,
+    InvalidQueueName,
+    InvalidTime,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 MAX_PRIORITY: Final = 100
 MAX_RETRY: Final = 1_000
@@ -31,6 +36,16 @@ def shown(value: object) -> str:
     except Exception:  # noqa: BLE001 - the application's __repr__, or an int beyond 4300 digits
         text = f"<a {type(value).__name__} that cannot be shown>"
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+def check_fit(
+    jobtype: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> None:
+    """Raise InvalidArguments when arguments do not fit the function of a job."""
+    try:
+        signature(function).bind(*args, **kwargs)
+    except TypeError as wrong:
+        raise InvalidArguments(f"the arguments do not fit {jobtype}: {wrong}") from wrong
 
 
 def _whole(name: str, low: int, high: int) -> Callable[[Any], None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from faktory_django import arguments, encryption, payload, registry, settings
-from faktory_django.errors import InvalidPayload, PayloadTooLarge
+from faktory_django.errors import InvalidPayload
 from faktory_django.features import tracking
 
 from . import options as checks
@@ -93,7 +93,7 @@ def encoded(requests: Sequence[PushRequest]) -> list[Push]:
         jid, jobtype = request.jid, request.jobtype
         body = f"{form.head}{jid}{form.middle}{args}{form.tail}"
         if 4 * len(body) > limit and (size := len(body.encode())) > limit:
-            raise _too_large(jobtype, size)
+            raise payload.too_large(jobtype, size, limit)
         times = request.at, request.delay_seconds
         shared = form.priority, form.reserve_for
         rows.append(Push(form.queue, jid, jobtype, body, *shared, *times, tracked=form.tracked))
@@ -122,13 +122,8 @@ def encoded_alike(
     limit = ours.max_payload_bytes - rest
     for text in texts:
         if 4 * len(text) > limit and (size := len(text.encode())) > limit:
-            raise _too_large(request.jobtype, size + rest)
+            raise payload.too_large(request.jobtype, size + rest, ours.max_payload_bytes)
     return form, texts
-
-
-def _too_large(jobtype: str, size: int) -> PayloadTooLarge:
-    limit = settings.get().max_payload_bytes
-    return PayloadTooLarge(f"job {jobtype} is {size} bytes, MAX_PAYLOAD_BYTES is {limit}")
 
 
 def _form(request: PushRequest, custom: Mapping[str, Any], ours: settings.FaktorySettings) -> Form:
@@ -159,11 +154,8 @@ def _custom(request: PushRequest, kinds: Mapping[str, str]) -> dict[str, Any]:
         custom = {**custom, "priority": priority}
     if request.encrypt:
         custom = {**custom, payload.MARK: encryption.MARK}
-    elif kinds or request.kwargs:
-        mark: dict[str, Any] = {"kinds": dict(kinds)} if kinds else {}
-        if request.kwargs:
-            mark["kwargs"] = True
-        custom = {**custom, payload.MARK: mark}
+    elif note := payload.noted(kinds, named=bool(request.kwargs)):
+        custom = {**custom, payload.MARK: note}
     return custom
 
 

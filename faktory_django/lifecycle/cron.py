@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 
-from faktory_django import crontab, payload, settings
-from faktory_django.errors import FaktoryError, InvalidOption, PayloadTooLarge
+from faktory_django import crontab, encryption, payload, settings
+from faktory_django.errors import FaktoryError, InvalidOption
 from faktory_django.features import cron as rules
+from faktory_django.features import tracking
 from faktory_django.models import CronEntry
 from faktory_django.schedule import read
 
@@ -165,9 +166,15 @@ def store(connection: BaseDatabaseWrapper, entry: CronEntry, jids: Sequence[str]
 
 
 def job_of(entry: CronEntry, jid: str) -> Push:
-    """Return the job that an entry pushes. Raises PayloadTooLarge."""
+    """Return the job that an entry pushes. Raises EncryptionNotReady or PayloadTooLarge."""
     options = crontab.options_of(entry)
     custom: dict[str, Any] = json.loads(entry.custom) if entry.custom else {}
+    args = entry.args
+    if options.encrypt:
+        note = custom.pop(payload.MARK, {})
+        named = note.get("kwargs", False)
+        args = encryption.seal(entry.jobtype, args, note.get("kinds", {}), named=named)
+        custom[payload.MARK] = encryption.MARK
     if options.priority:
         custom["priority"] = options.priority
     told = None if options.reserve_for == payload.RESERVE_FOR else options.reserve_for
@@ -179,10 +186,10 @@ def job_of(entry: CronEntry, jid: str) -> Push:
         reserve_for=told,
         backtrace=entry.backtrace,
     )
-    body = f"{head}{jid}{middle}{entry.args}{tail}"
+    body = f"{head}{jid}{middle}{args}{tail}"
     limit = settings.get().max_payload_bytes
     if (size := len(body.encode())) > limit:
-        raise PayloadTooLarge(f"job {entry.jobtype} is {size} bytes, MAX_PAYLOAD_BYTES is {limit}")
+        raise payload.too_large(entry.jobtype, size, limit)
     return Push(
         options.queue,
         jid,
@@ -190,6 +197,7 @@ def job_of(entry: CronEntry, jid: str) -> Push:
         body,
         priority=options.priority,
         reserve_for=options.reserve_for,
+        tracked=tracking.is_asked_for(custom),
     )
 
 

@@ -7,16 +7,18 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from cryptography.fernet import Fernet
 from django.db import connection
 
 from faktory_django import PayloadTooLarge, current_job, job, payload, registry
+from faktory_django.api import cron
 from faktory_django.api.named import push_named
 from faktory_django.errors import EncryptionNotReady, UnreadableArguments
-from faktory_django.lifecycle import mutate
+from faktory_django.lifecycle import cron_entries, mutate
 from faktory_django.lifecycle.push import Push, push
-from faktory_django.models import DeadJob, Job, RetryJob, ScheduledJob
+from faktory_django.models import CronEntry, CronTick, DeadJob, Job, RetryJob, ScheduledJob
 from faktory_django.testing import drain
 
 if TYPE_CHECKING:
@@ -308,3 +310,39 @@ def test_an_on_dead_hook_is_told_in_the_clear_what_the_store_has_as_a_token(
     else:
         assert str(args).startswith("['gAAA")
         assert custom == {payload.MARK: {"encrypted": "fernet"}}
+
+
+def test_what_a_cron_entry_pushes_is_a_token_too() -> None:
+    charge = charger(custom={"track": 1})
+    declared = cron.entry(
+        "nightly",
+        charge.jobtype,
+        "@yearly",
+        args=[SECRET],
+        kwargs={"due": date(2026, 1, 2)},
+        custom={"track": 1},
+    )
+    entry = CronEntry(**msgspec.structs.asdict(declared))
+    cron_entries.save(entry)
+
+    jid = cron_entries.run_now(entry.pk)
+
+    [body] = Job.objects.values_list("body", flat=True)
+    assert token_of(body)
+    assert not any(SECRET in row for row in stored())
+    drain()
+    assert seen == [(SECRET, None, date(2026, 1, 2))]
+    assert jid is not None
+    assert charge.status(jid).state == "done"
+
+
+def test_a_cron_entry_without_a_key_pushes_nothing_and_says_why(give: Callable[..., None]) -> None:
+    give()
+    entry = CronEntry(name="nightly", jobtype=charger().jobtype, schedule="@yearly", zone="UTC")
+    entry.args = json.dumps([SECRET])
+    cron_entries.save(entry)
+
+    assert cron_entries.run_now(entry.pk) is None
+
+    assert stored() == []
+    assert "cannot be encrypted" in CronTick.objects.get().problem
