@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from faktory_django.contents import Contents
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.holders import Hold, holds
-from faktory_django.lifecycle.mutate import FIRST_RANK
+from faktory_django.lifecycle.lanes import FIRST_RANK
 from faktory_django.models import DeadJob, Job, RetryJob, ScheduledJob
 
 from . import access

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from .connection import execute
-from .push import READIED
+from .lanes import READIED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from .mutate import FIRST_RANK, TABLES
+from .lanes import FIRST_RANK
+from .mutate import PLACES, TABLES
 
 if TYPE_CHECKING:
     from faktory_django.search import Query, Term
@@ -110,13 +111,9 @@ HEAD: Final = (
 )
 _ALWAYS = """(%(queues)s::text[] IS NULL OR w.queue = ANY(%(queues)s::text[]))
 AND (%(last)s::bigint IS NULL OR w.id <= %(last)s::bigint)"""
-LAST: Final = {
-    "waiting": "SELECT coalesce(max(id), 0) FROM faktory_django_job",
-    **{name: f"SELECT coalesce(max(id), 0) FROM {table}" for name, table in TABLES.items()},
-}
 QUEUES_OF: Final = {
     name: f"SELECT s.id, s.queue, s.jid FROM {table} s WHERE s.id = ANY(%(ids)b::bigint[])"
-    for name, table in {"waiting": "faktory_django_job", **TABLES}.items()
+    for name, table in PLACES.items()
 }
 LONGEST_BIGINT: Final = 2**63 - 1
 

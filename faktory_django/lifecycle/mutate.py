@@ -16,8 +16,9 @@ from faktory_django import signals
 from .announce import announce
 from .connection import database, execute
 from .dead import Buried, push_on_dead
-from .push import READIED, RFC3339
-from .track import FORGOTTEN
+from .discarded import DISCARDED
+from .lanes import FIRST_RANK, READIED
+from .push import RFC3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,11 +31,12 @@ TABLES: Final = {
     "dead": "faktory_django_deadjob",
 }
 
-# The lane of what a person wants to run next: above every priority.
-FIRST_RANK: Final = 201
+# Where a job can be that is in nobody's hands.
+PLACES: Final = {**TABLES, "waiting": "faktory_django_job"}
 
-_REQUEUE = """
-WITH gone AS MATERIALIZED (
+# Out of a set, into the table of jobs in queues.
+ENTERED: Final = """
+gone AS MATERIALIZED (
     DELETE FROM {table} s
     WHERE s.id = ANY(%(ids)b::bigint[])
     RETURNING s.*
@@ -45,7 +47,10 @@ WITH gone AS MATERIALIZED (
     FROM gone
     ORDER BY id
     RETURNING id, queue, priority
-), {readied}
+)
+"""
+_REQUEUE = f"""
+WITH {ENTERED}, {READIED}
 SELECT count(*), (SELECT count(*) FROM woken)
 FROM readied
 """
@@ -70,26 +75,19 @@ WITH gone AS (
     DELETE FROM {table} s
     WHERE s.id = ANY(%(ids)b::bigint[])
     RETURNING s.queue, s.jobtype, s.jid
-), {forgotten}, counted AS (
-    INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, discarded)
-    SELECT date_trunc('minute', clock_timestamp()), queue, jobtype, count(*)
-    FROM gone
-    GROUP BY queue, jobtype
-)
+), {discarded}
 SELECT count(*)
 FROM gone
 """
-REQUEUE: Final = {
-    name: _REQUEUE.format(table=table, readied=READIED) for name, table in TABLES.items()
-}
+REQUEUE: Final = {name: _REQUEUE.format(table=table) for name, table in TABLES.items()}
 KILL: Final = {name: _KILL.format(table=table) for name, table in TABLES.items()}
 DISCARD: Final = {
-    name: _DISCARD.format(table=table, forgotten=FORGOTTEN) for name, table in TABLES.items()
+    name: _DISCARD.format(table=table, discarded=DISCARDED) for name, table in TABLES.items()
 }
 
 # The ready entry is the proof that nobody has claimed the job. Its place is known, but for a job
 # that has come back, which is looked for in its lane.
-_TAKE_WAITING: Final = """
+WANTED: Final = """
 wanted AS MATERIALIZED (
     SELECT r.ctid AS entry
     FROM faktory_django_job j
@@ -97,7 +95,9 @@ wanted AS MATERIALIZED (
     WHERE j.id = ANY(%(ids)b::bigint[])
     ORDER BY j.id
     FOR UPDATE OF r SKIP LOCKED
-), entries AS (
+)
+"""
+_TAKE_WAITING: Final = f"""{WANTED}, entries AS (
     DELETE FROM faktory_django_ready r
     WHERE r.ctid = ANY(ARRAY(SELECT entry FROM wanted))
     RETURNING r.job_id
@@ -120,12 +120,7 @@ SELECT queue, jobtype, body, failure
 FROM gone
 """
 _DISCARD_WAITING = f"""
-WITH {_TAKE_WAITING}, {FORGOTTEN}, counted AS (
-    INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, discarded)
-    SELECT date_trunc('minute', clock_timestamp()), queue, jobtype, count(*)
-    FROM gone
-    GROUP BY queue, jobtype
-)
+WITH {_TAKE_WAITING}, {DISCARDED}
 SELECT 1
 FROM gone
 """
@@ -156,7 +151,7 @@ ORDER BY s.id
 LIMIT %(limit)s
 """
 MATCHING: Final = {name: _MATCHING.replace("TABLE_OF_SET", table) for name, table in TABLES.items()}
-LAST: Final = {name: f"SELECT coalesce(max(id), 0) FROM {table}" for name, table in TABLES.items()}
+LAST: Final = {name: f"SELECT coalesce(max(id), 0) FROM {table}" for name, table in PLACES.items()}
 PAGE: Final = 1_000
 
 

@@ -21,7 +21,7 @@ from faktory_django.search import parse
 from . import matching, mutate
 from .connection import execute
 from .matching import Place, Source
-from .matching_sql import LAST
+from .mutate import LAST
 from .run_next import run_next
 
 if TYPE_CHECKING:

@@ -180,35 +180,6 @@ END
 $$
 """
 
-# For the statements that move jobs from a set into their queues: what follows their CTE `entered`
-# (id, queue, priority of the new job rows).
-READIED: Final = """
-levels AS (
-    INSERT INTO faktory_django_level (queue, rank)
-    SELECT DISTINCT e.queue, 2 * e.priority
-    FROM entered e
-    WHERE e.priority <> 0 AND NOT EXISTS (
-        SELECT FROM faktory_django_level v WHERE v.queue = e.queue AND v.rank = 2 * e.priority
-    )
-), known AS (
-    INSERT INTO faktory_django_queue (name)
-    SELECT DISTINCT e.queue
-    FROM entered e
-    WHERE NOT EXISTS (SELECT FROM faktory_django_queue q WHERE q.name = e.queue)
-    ORDER BY e.queue
-    ON CONFLICT (name) DO NOTHING
-), readied AS (
-    INSERT INTO faktory_django_ready (queue, rank, pos, job_id)
-    SELECT queue, 2 * priority, id, id
-    FROM entered
-    RETURNING queue
-), woken AS MATERIALIZED (
-    SELECT faktory_django_wake_v1(array_agg(DISTINCT queue), count(*)::int)
-    FROM readied
-    HAVING count(*) > 0
-)
-"""
-
 PUSH: Final = """
 SELECT faktory_django_push_v1(
     %b::text[], %b::smallint[], %b::text[], %b::text[], %b::int[], %b::text[], %b::text[], %b)

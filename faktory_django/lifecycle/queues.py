@@ -8,7 +8,7 @@ from faktory_django.errors import InvalidQueueName
 from faktory_django.settings import check_queue_name
 
 from .connection import database, execute
-from .track import FORGOTTEN
+from .discarded import DISCARDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,12 +50,7 @@ WITH entries AS MATERIALIZED (
     DELETE FROM faktory_django_job j
     WHERE j.id = ANY(ARRAY(SELECT job_id FROM entries))
     RETURNING j.queue, j.jobtype, j.jid
-), {FORGOTTEN}, counted AS (
-    INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, discarded)
-    SELECT date_trunc('minute', clock_timestamp()), queue, jobtype, count(*)
-    FROM gone
-    GROUP BY queue, jobtype
-)
+), {DISCARDED}
 SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM gone)
 """
 FORGET: Final = "DELETE FROM faktory_django_queue WHERE name = %(queue)s"

@@ -15,8 +15,8 @@ from .announce import announce, announce_moved
 from .connection import execute
 from .dead import Buried, push_on_dead
 from .fail import Failing, fail
+from .lanes import RETURNED
 from .push import RFC3339
-from .reservation import RETURNED
 from .retry import Error, delay_of, judge
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from faktory_django import encryption, payload
 from faktory_django.errors import EncryptionNotReady, UnreadableArguments
 
 from .connection import database, execute
-from .mutate import TABLES
+from .mutate import LAST, PLACES, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,10 +51,8 @@ WITH given AS MATERIALIZED (
 SELECT count(*)
 FROM changed
 """
-_TABLES: Final = {**TABLES, WAITING: "faktory_django_job"}
-PAGE: Final = {name: _PAGE.replace("TABLE_OF_SET", table) for name, table in _TABLES.items()}
+PAGE: Final = {name: _PAGE.replace("TABLE_OF_SET", table) for name, table in PLACES.items()}
 REPLACE: Final = {name: _REPLACE.replace("TABLE_OF_SET", table) for name, table in TABLES.items()}
-LAST: Final = {name: f"SELECT coalesce(max(id), 0) FROM {t}" for name, t in _TABLES.items()}
 
 
 class Row(NamedTuple):

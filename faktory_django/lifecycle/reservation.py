@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from faktory_django.errors import ReservationLost
 
 from .connection import database, execute
+from .lanes import RETURNED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,28 +16,6 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 MAX_AHEAD_SECONDS: Final = 86_400
-
-# What returns enters next in line: rank + 1 and a fresh pos, so no watermark lies above it.
-RETURNED: Final = """
-levels AS (
-    INSERT INTO faktory_django_level (queue, rank)
-    SELECT DISTINCT b.queue, 2 * b.priority + 1
-    FROM back b
-    WHERE NOT EXISTS (
-        SELECT FROM faktory_django_level v WHERE v.queue = b.queue AND v.rank = 2 * b.priority + 1
-    )
-), readied AS (
-    INSERT INTO faktory_django_ready (queue, rank, pos, job_id)
-    SELECT queue, 2 * priority + 1, nextval('faktory_django_job_id_seq'), id
-    FROM back
-    ORDER BY id
-    RETURNING queue
-), woken AS MATERIALIZED (
-    SELECT faktory_django_wake_v1(array_agg(DISTINCT queue), count(*)::int)
-    FROM readied
-    HAVING count(*) > 0
-)
-"""
 
 # What follows the choice of leases whose jobs all return.
 _ALL_BACK: Final = f"""
