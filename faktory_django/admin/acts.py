@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
@@ -20,7 +19,6 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from faktory_django import settings
-from faktory_django.lifecycle import mutate
 
 from .window import WINDOW
 
@@ -45,11 +43,9 @@ MOVED_ON: Final = ngettext_lazy(
 )
 
 
-def kill(target: str, ids: Sequence[int], using: str) -> int:
-    """Kill with the hooks that jobs.py of the apps declare: a web process may not know them yet."""
-    config: Any = apps.get_app_config("faktory_django")
-    config.discover_jobs()
-    return mutate.kill(target, ids, using=using)
+def on(verb: Callable[..., int], target: str) -> Callable[[Sequence[Any], str], int]:
+    """Return a verb for the rows of one place, as an Act wants it."""
+    return lambda ids, using: verb(target, ids, using=using)
 
 
 @dataclass(frozen=True, slots=True)

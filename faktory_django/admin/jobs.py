@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib import admin
@@ -17,7 +16,7 @@ from faktory_django.lifecycle import mutate
 from faktory_django.lifecycle.holders import Hold, holds
 from faktory_django.models import Process, Track
 
-from .acts import Act, action, kill
+from .acts import Act, action, on
 from .contents import ContentsAdmin, shown
 from .filters import InWorkFilter, ReadyQueueFilter, WindowJobtypeFilter
 
@@ -52,7 +51,7 @@ class JobAdmin(ContentsAdmin):
             Act(
                 "kill",
                 _("Kill"),
-                partial(kill, "waiting"),
+                on(mutate.kill, "waiting"),
                 ngettext_lazy(
                     "%(count)d job is dead now.", "%(count)d jobs are dead now.", "count"
                 ),
@@ -63,7 +62,7 @@ class JobAdmin(ContentsAdmin):
             Act(
                 "discard",
                 _("Discard"),
-                lambda ids, using: mutate.discard("waiting", ids, using=using),
+                on(mutate.discard, "waiting"),
                 ngettext_lazy(
                     "%(count)d job was thrown away.", "%(count)d jobs were thrown away.", "count"
                 ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, ClassVar
 
 from django.utils.translation import gettext_lazy as _
@@ -10,7 +9,7 @@ from django.utils.translation import ngettext_lazy
 
 from faktory_django.lifecycle import mutate
 
-from .acts import Act, action, kill
+from .acts import Act, action, on
 from .contents import ContentsAdmin
 from .filters import WindowJobtypeFilter, WindowQueueFilter
 
@@ -27,20 +26,16 @@ DISCARD_QUESTION = ngettext_lazy(
 
 
 def _requeue(target: str, name: str, label: Any) -> Any:
-    return action(Act(name, label, partial(_on, mutate.requeue, target), ENQUEUED))
+    return action(Act(name, label, on(mutate.requeue, target), ENQUEUED))
 
 
 def _kill(target: str) -> Any:
-    return action(Act("kill", _("Kill"), partial(kill, target), KILLED))
+    return action(Act("kill", _("Kill"), on(mutate.kill, target), KILLED))
 
 
 def _discard(target: str) -> Any:
-    verb = partial(_on, mutate.discard, target)
+    verb = on(mutate.discard, target)
     return action(Act("discard", _("Discard"), verb, DISCARDED, question=DISCARD_QUESTION))
-
-
-def _on(verb: Any, target: str, ids: Any, using: str) -> object:
-    return verb(target, ids, using=using)
 
 
 class SetAdmin(ContentsAdmin):

@@ -42,11 +42,12 @@ class Buried(NamedTuple):
 def push_on_dead(connection: BaseDatabaseWrapper, died: Iterable[Died]) -> None:
     """Push the on_dead job of each job that has one, in the transaction that buried it.
 
-    A job of its own: it is not lost with the process, and is retried like any other.
+    A job of its own: it is not lost with the process, and is retried like any other. A web process
+    that kills may not have imported the hooks that jobs.py of the apps declare.
     """
     pushes = []
     for job in died:
-        definition = registry.find(job.jobtype)
+        definition = registry.discovered(job.jobtype)
         if definition is not None and definition.on_dead is not None:
             whole = payload.with_failure(job.body, job.failure)
             args = f"[{json.dumps(job.jobtype, ensure_ascii=False)},{whole}]"

@@ -10,7 +10,6 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from django.apps import apps
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
@@ -180,16 +179,9 @@ def _end(connection: BaseDatabaseWrapper, key: int, state: str, problem: str = "
     return bool(running.update(state=state, ended_at=Now(), problem=problem))
 
 
-def _kill(target: str, ids: Sequence[int], *, using: str) -> int:
-    # a web process or a wire server may not know the hooks that jobs.py of the apps declare
-    config: Any = apps.get_app_config("faktory_django")
-    config.discover_jobs()
-    return mutate.kill(target, ids, using=using)
-
-
 VERBS: Final[dict[str, Callable[..., int]]] = {
     "requeue": mutate.requeue,
     "run_next": run_next,
-    "kill": _kill,
+    "kill": mutate.kill,
     "discard": mutate.discard,
 }
