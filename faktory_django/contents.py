@@ -93,6 +93,20 @@ def name(jobtype: str, body: dict[str, Any]) -> str:
     return line(wrapped) if isinstance(wrapped, str) and wrapped else jobtype
 
 
+def args_line(jobtype: str, text: str | None, body: dict[str, Any]) -> str:
+    """Return the arguments of a job on one line, secrets hidden; text None: it was not read."""
+    if text is None:
+        return _("too long for a list")
+    if "args" not in body:
+        return line(_unread(jobtype, text).value)
+    if payload.is_encrypted(body.get("custom")):
+        return _("encrypted")
+    try:
+        return line(json.dumps(redaction.shown_args(jobtype, body).value, ensure_ascii=False))
+    except (ValueError, RecursionError):
+        return redaction.HIDDEN
+
+
 def attempts(failure: dict[str, Any]) -> int:
     """Return how many runs have failed, as the latest failure says."""
     count = failure.get("retry_count")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
-
-from django.utils.translation import gettext as _
 
 from faktory_django import contents
 from faktory_django.lifecycle.connection import database, execute
@@ -180,12 +177,12 @@ def _jobs(request: HttpRequest, ids: Sequence[int]) -> dict[int, Job]:
 
 
 def _run(request: HttpRequest, job: Job, start: Start, now: datetime) -> Run:
-    args = ""
+    args, body = "", contents.loads(job.body)
     if access.may(request, "args") and access.opens(request, job.queue, "args"):
-        args = _line(job)
+        args = contents.args_line(job.jobtype, job.body, body)
     return Run(
         jid=job.jid,
-        name=contents.name(job.jobtype, contents.loads(job.body)),
+        name=contents.name(job.jobtype, body),
         queue=job.queue,
         args=args if len(args) <= MAX_ARGS else f"{args[:MAX_ARGS]}…",
         process=start.process,
@@ -194,13 +191,3 @@ def _run(request: HttpRequest, job: Job, start: Start, now: datetime) -> Run:
         reserve_for=max(job.reserve_for, start.limit_seconds),
         progress=Progress(job.percent, job.text),
     )
-
-
-def _line(job: Job) -> str:
-    if job.body is None:
-        return _("too long for a list")
-    args = contents.Contents.read(job.jobtype, job.body, None).args
-    try:
-        return contents.line(json.dumps(json.loads(args), ensure_ascii=False))
-    except (ValueError, RecursionError):
-        return contents.line(args)

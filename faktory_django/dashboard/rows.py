@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from django.utils.translation import gettext as _
-
-from faktory_django import contents, payload, redaction
+from faktory_django import contents
 from faktory_django.search import quoted
 
 if TYPE_CHECKING:
@@ -61,7 +58,7 @@ def row(entry: Entry, search: str, *, args: bool) -> Row:
         id=entry.id,
         at=entry.at,
         jid=entry.jid,
-        name=contents.line(_name(entry, body)),
+        name=contents.line(contents.name(entry.jobtype, body)),
         jobtype=entry.jobtype,
         queue=entry.queue,
         priority=entry.priority,
@@ -77,24 +74,8 @@ def _narrower(search: str, term: str) -> str:
     return urlencode({"q": search if term in search.split() else f"{search} {term}".strip()})
 
 
-def _name(entry: Entry, body: dict[str, Any]) -> str:
-    """Return the class that a job of ActiveJob wraps, else the jobtype."""
-    custom = body.get("custom")
-    wrapped = custom.get("wrapped") if isinstance(custom, dict) else None
-    return wrapped if isinstance(wrapped, str) and wrapped else entry.jobtype
-
-
 def _args(entry: Entry, body: dict[str, Any]) -> str:
-    if entry.body is None:
-        return str(_("too long for a list"))
-    if "args" not in body:
+    if entry.body is not None and "args" not in body:
         return ""
-    if payload.is_encrypted(body.get("custom")):
-        return str(_("encrypted"))
-    try:
-        value = redaction.shown_args(entry.jobtype, body).value
-        text = json.dumps(value, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return redaction.HIDDEN
-    text = contents.line(text)
+    text = contents.args_line(entry.jobtype, entry.body, body)
     return text if len(text) <= MAX_LINE else f"{text[: MAX_LINE - 1]}…"
