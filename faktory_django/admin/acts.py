@@ -41,6 +41,7 @@ MOVED_ON: Final = ngettext_lazy(
     "%(count)d had moved on and are untouched.",
     "count",
 )
+AS_IT_WAS: Final = ngettext_lazy("%(count)d was so already.", "%(count)d were so already.", "count")
 
 
 def on(verb: Callable[..., int], target: str) -> Callable[[Sequence[Any], str], int]:
@@ -85,6 +86,35 @@ def action(act: Act) -> Action:
 
     run.__name__ = act.name
     return admin.action(run, permissions=[act.permission], description=act.label)
+
+
+def pausing(
+    pause: Callable[[Sequence[Any], str], object],
+    resume: Callable[[Sequence[Any], str], object],
+    *,
+    paused: Any,
+    resumed: Any,
+) -> tuple[Action, Action]:
+    """Return the two actions on rows that have a column paused, with what is said afterwards."""
+    going = Act(
+        "pause",
+        _("Pause"),
+        pause,
+        paused,
+        untouched=AS_IT_WAS,
+        ends=False,
+        changeable=lambda rows: rows.filter(paused=False),
+    )
+    resting = Act(
+        "resume",
+        _("Resume"),
+        resume,
+        resumed,
+        untouched=AS_IT_WAS,
+        ends=False,
+        changeable=lambda rows: rows.filter(paused=True),
+    )
+    return action(going), action(resting)
 
 
 def confirmed(request: HttpRequest) -> bool:

@@ -21,7 +21,7 @@ from faktory_django.lifecycle import cron_entries
 from faktory_django.models import CronEntry
 from faktory_django.schedule import read
 
-from .acts import Act, action
+from .acts import pausing
 from .operator import OperatorAdmin
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 else:
     EntryModelForm = forms.ModelForm
 
-AS_IT_WAS: Final = ngettext_lazy("%(count)d was so already.", "%(count)d were so already.", "count")
 ARGUMENTS: Final = ("args", "custom")
 SAID: Final = (
     *("name", "jobtype", "schedule", "zone", "args", "custom", "queue", "priority", "retry"),
@@ -144,31 +143,15 @@ class CronEntryAdmin(OperatorAdmin):
     search_fields = ("name",)
     search_help_text = _("how the name begins")
     actions = (
-        action(
-            Act(
-                "pause",
-                _("Pause"),
-                lambda keys, using: cron_entries.pause(keys, using=using),
-                ngettext_lazy(
-                    "%(count)d entry is paused now.", "%(count)d entries are paused now.", "count"
-                ),
-                untouched=AS_IT_WAS,
-                ends=False,
-                changeable=lambda rows: rows.filter(paused=False),
-            )
-        ),
-        action(
-            Act(
-                "resume",
-                _("Resume"),
-                lambda keys, using: cron_entries.resume(keys, using=using),
-                ngettext_lazy(
-                    "%(count)d entry goes on now.", "%(count)d entries go on now.", "count"
-                ),
-                untouched=AS_IT_WAS,
-                ends=False,
-                changeable=lambda rows: rows.filter(paused=True),
-            )
+        *pausing(
+            lambda keys, using: cron_entries.pause(keys, using=using),
+            lambda keys, using: cron_entries.resume(keys, using=using),
+            paused=ngettext_lazy(
+                "%(count)d entry is paused now.", "%(count)d entries are paused now.", "count"
+            ),
+            resumed=ngettext_lazy(
+                "%(count)d entry goes on now.", "%(count)d entries go on now.", "count"
+            ),
         ),
     )
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
 from django.http import HttpResponseRedirect
 from django.urls import NoReverseMatch, path, reverse
+
+from .operator import ReadOnlyAdmin
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
     from django.urls import URLPattern
 
-    AnyAdmin = admin.ModelAdmin[Any]
-else:
-    AnyAdmin = admin.ModelAdmin
 
-
-class DashboardAdmin(AnyAdmin):
+class DashboardAdmin(ReadOnlyAdmin):
     """Seen by those who may look at jobs, in projects that have the dashboard's URLs."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -38,21 +35,6 @@ class DashboardAdmin(AnyAdmin):
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Return whether the entry is listed."""
         return self.has_view_permission(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """There is nothing to add."""
-        del request
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """There is nothing to change."""
-        del request, obj
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """There is nothing to delete."""
-        del request, obj
-        return False
 
 
 def _url() -> str | None:

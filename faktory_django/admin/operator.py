@@ -27,7 +27,26 @@ else:
     AnyAdmin = admin.ModelAdmin
 
 
-class OperatorAdmin(AnyAdmin):
+class ReadOnlyAdmin(AnyAdmin):
+    """Nobody adds, changes or deletes anything by the admin's own forms."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Jobs are pushed, not added."""
+        del request
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Rows are written by the life cycle alone."""
+        del request, obj
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Rows are deleted by the life cycle alone."""
+        del request, obj
+        return False
+
+
+class OperatorAdmin(ReadOnlyAdmin):
     """A list that can be looked at, and acted on by verbs of the life cycle only."""
 
     paginator = WindowPaginator
@@ -89,21 +108,6 @@ class OperatorAdmin(AnyAdmin):
             request, queryset, *args, **kwargs
         )
         return response
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Jobs are pushed, not added."""
-        del request
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Rows are written by the life cycle alone."""
-        del request, obj
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Rows are deleted by the life cycle alone."""
-        del request, obj
-        return False
 
     def has_act_permission(self, request: HttpRequest) -> bool:
         """Return whether this person may act on jobs, and pause and resume queues."""

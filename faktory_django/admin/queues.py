@@ -15,7 +15,7 @@ from faktory_django import settings
 from faktory_django.lifecycle import queues
 from faktory_django.models import Job
 
-from .acts import Act, action, check, confirm, confirmed, record, selected, tell
+from .acts import check, confirm, confirmed, pausing, record, selected, tell
 from .contents import shown
 from .operator import OperatorAdmin
 from .window import WINDOW
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from faktory_django.models import Queue
 
-AS_IT_WAS: Final = ngettext_lazy("%(count)d was so already.", "%(count)d were so already.", "count")
 CLEAR_QUESTION: Final = ngettext_lazy(
     "All jobs that wait in %(count)d queue will be thrown away; those in work go on.",
     "All jobs that wait in %(count)d queues will be thrown away; those in work go on.",
@@ -69,31 +68,15 @@ class QueueAdmin(OperatorAdmin):
     search_help_text = _("how the name begins")
     fields = ("name", "working", "waiting", "latency", "created_at")
     actions = (
-        action(
-            Act(
-                "pause",
-                _("Pause"),
-                lambda names, using: queues.pause(*names, using=using),
-                ngettext_lazy(
-                    "%(count)d queue is paused now.", "%(count)d queues are paused now.", "count"
-                ),
-                untouched=AS_IT_WAS,
-                ends=False,
-                changeable=lambda rows: rows.filter(paused=False),
-            )
-        ),
-        action(
-            Act(
-                "resume",
-                _("Resume"),
-                lambda names, using: queues.resume(*names, using=using),
-                ngettext_lazy(
-                    "%(count)d queue goes on now.", "%(count)d queues go on now.", "count"
-                ),
-                untouched=AS_IT_WAS,
-                ends=False,
-                changeable=lambda rows: rows.filter(paused=True),
-            )
+        *pausing(
+            lambda names, using: queues.pause(*names, using=using),
+            lambda names, using: queues.resume(*names, using=using),
+            paused=ngettext_lazy(
+                "%(count)d queue is paused now.", "%(count)d queues are paused now.", "count"
+            ),
+            resumed=ngettext_lazy(
+                "%(count)d queue goes on now.", "%(count)d queues go on now.", "count"
+            ),
         ),
         clear,
     )
