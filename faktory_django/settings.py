@@ -225,19 +225,23 @@ def _is_key(one: Any) -> bool:
         return False
 
 
+def _refuse(key: str, wrong: str | None) -> None:
+    if wrong is not None:
+        raise InvalidOption(f"{key}: {wrong}")
+
+
 def _check_queues(key: str, specs: tuple[str, ...]) -> None:
     """Refuse what the worker would refuse at its start: the weights are looked at there."""
     names = [part.strip().partition("=")[0] for spec in specs for part in spec.split(",")]
     if not names:
         raise InvalidOption(f"{key} must name at least one queue, got {specs!r}")
     for name in names:
-        if wrong := check_queue_name(name):
-            raise InvalidOption(f"{key}: {wrong}")
+        _refuse(key, check_queue_name(name))
 
 
-def _check_queue(key: str, name: str) -> None:
-    if wrong := check_queue_name(name):
-        raise InvalidOption(f"{key}: {wrong}")
+def _check_redact_keys(key: str, rules: tuple[str, ...]) -> None:
+    for rule in rules:
+        _refuse(key, check_redact_word(rule.rpartition(":")[2]))
 
 
 def _check_cron(key: str, entries: dict[Any, Any]) -> None:
@@ -247,20 +251,9 @@ def _check_cron(key: str, entries: dict[Any, Any]) -> None:
             raise InvalidOption(f"{key} must be dicts by name, got {name!r}: {entry!r}")
 
 
-def _check_redact_keys(key: str, rules: tuple[str, ...]) -> None:
-    for rule in rules:
-        if wrong := check_redact_word(rule.rpartition(":")[2]):
-            raise InvalidOption(f"{key}: {wrong}")
-
-
-def _check_description(key: str, value: Any) -> None:
-    if wrong := check_description(value):
-        raise InvalidOption(f"{key}: {wrong}")
-
-
 _OWN_CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
-    "default_queue": _check_queue,
-    "server_description": _check_description,
+    "default_queue": lambda key, value: _refuse(key, check_queue_name(value)),
+    "server_description": lambda key, value: _refuse(key, check_description(value)),
     "cron": _check_cron,
 }
 

@@ -25,7 +25,6 @@ from . import accounting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 # What an administrator would set on a machine of this size; durability is PostgreSQL's default.
 SERVER_OPTIONS = {
@@ -57,12 +56,7 @@ class Postgres:
         self.pid = int(Path(folder, "postmaster.pid").read_text().splitlines()[0])
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._stack.close()
 
     def facts(self) -> dict[str, Any]:
@@ -163,12 +157,7 @@ class Redis:
         self._wait()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._stack.close()
 
     def facts(self) -> dict[str, Any]:

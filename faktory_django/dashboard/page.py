@@ -26,6 +26,7 @@ from psycopg.errors import QueryCanceled
 from faktory_django import settings
 from faktory_django.errors import InvalidOption
 from faktory_django.lifecycle.connection import database, execute
+from faktory_django.lifecycle.connection import now as database_now
 from faktory_django.processes import package_version
 
 from . import access, viewer
@@ -46,7 +47,6 @@ BEGIN: Final = """
 SELECT set_config('transaction_read_only', 'on', true),
     set_config('statement_timeout', %(timeout)s, true), clock_timestamp()
 """
-NOW: Final = "SELECT clock_timestamp()"
 POLICY: Final = (
     "default-src 'none'; style-src {own}; script-src {own}; img-src {own}; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -113,7 +113,7 @@ def render(
 def now(request: HttpRequest) -> datetime:
     """Return the database's time at the beginning of the request."""
     if "faktory_now" not in vars(request):
-        vars(request)["faktory_now"] = execute(database(None), NOW)[0][0]
+        vars(request)["faktory_now"] = database_now(database(None))
     found: datetime = vars(request)["faktory_now"]
     return found
 

@@ -17,6 +17,7 @@ from faktory_django.errors import DatabaseNotReady, InvalidOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -37,6 +38,12 @@ def database(using: str | None) -> BaseDatabaseWrapper:
             f"database {connection.alias!r} must be PostgreSQL, it is {connection.vendor}"
         )
     return connection
+
+
+def now(connection: BaseDatabaseWrapper) -> datetime:
+    """Return the time of the database's clock."""
+    found: datetime = execute(connection, "SELECT clock_timestamp()")[0][0]
+    return found
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from faktory_django import payload
 from faktory_django.models import CronEntry
 from faktory_django.schedule import read
 
-from .connection import database, execute
+from .connection import database, execute, now
 from .cron import store
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-NOW: Final = "SELECT clock_timestamp()"
 # A tick at this very microsecond has been pushed already; then its job is the one.
 BY_HAND: Final = """
 INSERT INTO faktory_django_crontick AS k (entry_id, tick_at, jid, by_hand, pushed_at, problem)
@@ -39,7 +38,7 @@ def save(entry: CronEntry, *, using: str | None = None) -> None:
     with transaction.atomic(using=alias):
         if not entry._state.adding:  # a scheduler that is at it comes first
             _locked([entry.pk], alias).first()
-        reckon(entry, _now(alias))
+        reckon(entry, now(database(using)))
         entry.save(using=alias)
 
 
@@ -64,7 +63,7 @@ def resume(keys: Sequence[int], *, using: str | None = None) -> int:
     with transaction.atomic(using=alias):
         paused = list(_locked(keys, alias).filter(paused=True))
         for entry in paused:
-            reckon(entry, _now(alias))
+            reckon(entry, now(database(using)))
             entry.paused = False
             entry.save(using=alias, update_fields=["next_at", "problem", "changed_at", "paused"])
     return len(paused)
@@ -100,8 +99,3 @@ def remove(keys: Sequence[int], *, using: str | None = None) -> int:
 def _locked(keys: Sequence[int], alias: str) -> QuerySet[CronEntry]:
     rows = CronEntry.objects.using(alias).select_for_update(of=("self",))
     return rows.filter(pk__in=keys).order_by("pk")
-
-
-def _now(alias: str) -> datetime:
-    found: datetime = execute(database(alias), NOW)[0][0]
-    return found

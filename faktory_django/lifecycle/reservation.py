@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from faktory_django.errors import ReservationLost
+from faktory_django.features.tracking import MAX_AHEAD_SECONDS
 
 from .connection import database, execute
 from .lanes import RETURNED
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from django.db.backends.base.base import BaseDatabaseWrapper
-
-MAX_AHEAD_SECONDS: Final = 86_400
 
 # What follows the choice of leases whose jobs all return.
 _ALL_BACK: Final = f"""
