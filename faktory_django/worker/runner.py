@@ -63,7 +63,10 @@ class Prepared:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a run. verdict None: it succeeded; acked: its own transaction ended it."""
+    """What became of a run. verdict None: it succeeded; acked: its own transaction ended it.
+
+    note: what features are told of the run, as JSON; only of jobs that have traits.
+    """
 
     claimed: Claimed
     jobtype: str
@@ -76,6 +79,7 @@ class Outcome:
     job: CurrentJob | None = None
     raised: BaseException | None = None
     is_async: bool = False
+    note: str | None = None
 
 
 def prepare(claimed: Claimed) -> Prepared:

@@ -65,7 +65,9 @@ def test_clients_that_vanish_at_any_moment_lose_no_job(server: Server) -> None:
         sql(
             """
             SELECT ARRAY(SELECT jid FROM faktory_django_lease), ARRAY(
-                SELECT j.jid FROM faktory_django_job j JOIN faktory_django_ready r ON r.job_id = j.id
+                SELECT j.jid
+                FROM faktory_django_job j
+                JOIN faktory_django_ready r ON r.job_id = j.id
             )
             """
         )[0],
