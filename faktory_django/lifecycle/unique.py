@@ -176,21 +176,26 @@ END
 $$
 """
 
-# A body with the arguments of another of its kind: of what it says itself, all else stays.
+# A body with the arguments of another of its kind: of what it says itself, all else stays as it is
+# written. PostgreSQL reads no JSON with a NUL in it, so that is something else meanwhile.
 RENEWED_FUNCTION: Final = f"""
-CREATE OR REPLACE FUNCTION faktory_django_renewed_v1(old json, new json, due_at timestamptz)
+CREATE OR REPLACE FUNCTION faktory_django_renewed_v1(old text, new text, due_at timestamptz)
 RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    mark CONSTANT text := new -> 'custom' -> '{payload.MARK}';
+    nul CONSTANT text := '\\u0000';
+    no_nul CONSTANT text := '\\ufdd0\\ufdd1\\ufdd2';
+    before CONSTANT json := replace(old, nul, no_nul);
+    after CONSTANT json := replace(new, nul, no_nul);
+    mark CONSTANT text := after -> 'custom' -> '{payload.MARK}';
     customs text;
 BEGIN
     -- how Python's arguments are to be read is noted there
-    IF mark IS DISTINCT FROM (old -> 'custom' -> '{payload.MARK}')::text THEN
+    IF mark IS DISTINCT FROM (before -> 'custom' -> '{payload.MARK}')::text THEN
         SELECT '{{' || string_agg(e.part, ',' ORDER BY e.nr) || '}}'
         INTO customs
         FROM (
             SELECT c.nr, to_json(c.key)::text || ':' || c.value::text AS part
-            FROM json_each(old -> 'custom') WITH ORDINALITY AS c(key, value, nr)
+            FROM json_each(before -> 'custom') WITH ORDINALITY AS c(key, value, nr)
             WHERE c.key <> '{payload.MARK}'
             UNION ALL
             SELECT 0, '"{payload.MARK}":' || mark
@@ -198,15 +203,15 @@ BEGIN
         ) AS e;
     END IF;
     RETURN (
-        SELECT '{{' || string_agg(
+        SELECT replace(replace('{{' || string_agg(
             to_json(e.key)::text || ':' || CASE e.key
-                WHEN 'args' THEN (new -> 'args')::text
+                WHEN 'args' THEN (after -> 'args')::text
                 WHEN 'custom' THEN coalesce(customs, e.value::text)
                 WHEN 'at' THEN coalesce('"' || {RFC3339.format("due_at")} || '"', e.value::text)
                 ELSE e.value::text
             END, ',' ORDER BY e.nr
-        ) || '}}'
-        FROM json_each(old) WITH ORDINALITY AS e(key, value, nr)
+        ) || '}}', no_nul, nul), U&'\\FDD0\\FDD1\\FDD2', nul)
+        FROM json_each(before) WITH ORDINALITY AS e(key, value, nr)
     );
 END
 $$
@@ -252,7 +257,7 @@ BEGIN
         FOR UPDATE SKIP LOCKED;
         IF found IS NOT NULL THEN
             UPDATE faktory_django_scheduledjob s
-            SET body = faktory_django_renewed_v1(s.body::json, bodies[place]::json, later),
+            SET body = faktory_django_renewed_v1(s.body, bodies[place], later),
                 traits = s.traits || kept, due_at = coalesce(later, s.due_at)
             WHERE s.id = found;
             IF later IS NOT NULL THEN
@@ -292,7 +297,7 @@ BEGIN
         END IF;
         IF found IS NOT NULL THEN
             UPDATE faktory_django_job j
-            SET body = faktory_django_renewed_v1(j.body::json, bodies[place]::json, NULL),
+            SET body = faktory_django_renewed_v1(j.body, bodies[place], NULL),
                 traits = j.traits || kept
             WHERE j.id = found;
             done[place] := 'replaced';
@@ -307,7 +312,7 @@ BEGIN
         FOR UPDATE SKIP LOCKED;
         IF found IS NOT NULL THEN
             UPDATE faktory_django_retryjob e
-            SET body = faktory_django_renewed_v1(e.body::json, bodies[place]::json, NULL),
+            SET body = faktory_django_renewed_v1(e.body, bodies[place], NULL),
                 traits = e.traits || kept
             WHERE e.id = found;
             done[place] := 'replaced';
