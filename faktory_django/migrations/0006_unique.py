@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
                 "verbose_name": "unique lock",
                 "verbose_name_plural": "unique locks",
                 "ordering": ["expires_at", "key"],
-                "default_permissions": ("view",),
+                "default_permissions": (),
                 "indexes": [
                     models.Index(fields=["expires_at", "key"], name="faktory_unique_expiry")
                 ],

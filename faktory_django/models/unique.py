@@ -24,7 +24,7 @@ class UniqueLock(models.Model):
         verbose_name_plural = _("unique locks")
         ordering = ["expires_at", "key"]
         indexes = [models.Index(fields=["expires_at", "key"], name="faktory_unique_expiry")]
-        default_permissions = ("view",)
+        default_permissions = ()
 
     def __str__(self) -> str:
         return f"{self.jobtype} {self.jid}"
