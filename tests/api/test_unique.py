@@ -7,29 +7,45 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import transaction
+from cryptography.fernet import Fernet
+from django.db import connection, transaction
 from django.db.models import F
 
 from faktory_django import (
     InvalidArguments,
     InvalidOption,
+    InvalidTime,
     Job,
     JobHandle,
     NotUnique,
+    crontab,
     job,
+    periodic,
     signals,
 )
+from faktory_django.api.cron import of_settings
 from faktory_django.api.named import push_named
-from faktory_django.lifecycle import dead, mutate, queues, unique
+from faktory_django.errors import EncryptionNotReady
+from faktory_django.features import unique as unique_rules
+from faktory_django.lifecycle import cron, cron_entries, dead, mutate, queues, unique
 from faktory_django.lifecycle.connection import database
 from faktory_django.lifecycle.run_next import run_next
-from faktory_django.models import DeadJob, RetryJob, ScheduledJob, Track, UniqueLock
+from faktory_django.models import (
+    CounterDelta,
+    CronEntry,
+    CronTick,
+    DeadJob,
+    RetryJob,
+    ScheduledJob,
+    Track,
+    UniqueLock,
+)
 from faktory_django.models import Job as Stored
 from faktory_django.testing import drain
 from tests.jobapp.jobs import ask, fail, noop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from faktory_django.api.requests import PushRequest
 
@@ -662,3 +678,226 @@ def test_what_is_over_is_trimmed() -> None:
     assert unique.trim(database(None)) == 1
 
     assert UniqueLock.objects.get().key == kept
+
+
+# cron
+
+
+@pytest.fixture
+def entries() -> Iterator[None]:
+    """Take back what a test declares."""
+    known = dict(crontab._in_code)
+    yield
+    crontab._in_code.clear()
+    crontab._in_code.update(known)
+    crontab.declare_settings([])
+
+
+def run_of(declared: crontab.Declared) -> list[CronTick]:
+    """Make an entry of what is declared, and push its job twice."""
+    entry = CronEntry(
+        name=declared.name, jobtype=declared.jobtype, schedule="@daily", zone="UTC", custom=""
+    )
+    entry.custom, entry.args = declared.custom, declared.args
+    cron_entries.save(entry)
+    for jid in ("tick-0001", "tick-0002"):
+        CronTick.objects.create(entry=entry, tick_at=datetime.now(UTC), jid=jid)
+        cron.store(connection, entry, [jid])
+    return list(CronTick.objects.order_by("jid"))
+
+
+@pytest.mark.usefixtures("entries")
+def test_a_periodic_job_does_not_pile_up() -> None:
+    @periodic("@daily")
+    @job(name="tests.sums", unique_for=timedelta(days=1), expires_in=600)
+    def sums() -> None:
+        """Do nothing."""
+
+    first, second = run_of(crontab._in_code["tests.sums"])
+
+    assert (first.problem, second.problem) == ("", "Job not unique: job tick-0001")
+    row = Stored.objects.get()
+    traits: dict[str, Any] = row.traits or {}
+    assert row.jid == "tick-0001"
+    assert set(traits) == {"unique", "expires_at"}
+    assert not sums.perform_async()
+
+
+@pytest.mark.usefixtures("entries")
+def test_an_entry_of_the_settings_takes_the_options_of_its_job_or_its_own(
+    override_faktory: Callable[..., None],
+) -> None:
+    @job(name="tests.mail", unique_for=60, unique_key="user")
+    def mail(user: int, text: str) -> None:
+        """Do nothing."""
+
+    said = {"job": "tests.mail", "schedule": "@daily", "args": [7, "x"]}
+    override_faktory(CRON={"one": said, "other": said | {"unique_for": 90, "unique_key": "text"}})
+    one, other = (json.loads(entry.custom) for entry in of_settings())
+
+    assert (one["unique_for"], other["unique_for"]) == (60, 90)
+    assert one["unique_key"] != other["unique_key"]
+    assert mail.perform_async(7, "y")
+    assert "Job not unique" in run_of(of_settings()[0])[0].problem
+
+
+# encrypted jobs
+
+KEYS = [Fernet.generate_key().decode() for _ in range(3)]
+
+
+def secret_job(**options: Any) -> Job[Any, Any]:
+    @job(name="tests.charge", encrypt=True, **{"unique_for": 60} | options)
+    def charge(card: str, amount: int = 0) -> None:
+        """Do nothing."""
+
+    return charge
+
+
+def test_an_encrypted_job_is_unique_by_what_it_holds(override_faktory: Callable[..., None]) -> None:
+    override_faktory(ENCRYPTION_KEYS=KEYS[:1])
+    charge = secret_job()
+    first = charge.perform_async("4111-1111", 5)
+
+    assert charge.perform_async("4111-1111", 5).existing == first.jid
+    assert charge.perform_async("4111-1111", 6)
+    by_card = secret_job(unique_key="card")
+    assert by_card.perform_async("4111-1111", 7)
+    assert not by_card.perform_async("4111-1111", 8)
+
+
+@pytest.mark.parametrize("unique_key", [None, "card", lambda card, _: card])
+def test_the_lock_of_an_encrypted_job_tells_nothing_to_who_has_no_key(
+    unique_key: Any, override_faktory: Callable[..., None]
+) -> None:
+    override_faktory(ENCRYPTION_KEYS=KEYS[:1])
+    secret_job(unique_key=unique_key).perform_async("4111-1111", 5)
+    lock, body = UniqueLock.objects.get(), Stored.objects.get().body
+    UniqueLock.objects.all().delete()
+
+    override_faktory(ENCRYPTION_KEYS=KEYS[1:2])
+    secret_job(unique_key=unique_key).perform_async("4111-1111", 5)
+
+    assert UniqueLock.objects.get().key != lock.key
+    known = [unique_rules.digest(text) for text in ('["4111-1111",5]', '["4111-1111"]')]
+    assert not [digest for digest in known if digest in lock.key + body]
+    assert "4111" not in lock.key + body
+
+
+def test_while_a_key_is_brought_in_the_lock_is_the_same(
+    override_faktory: Callable[..., None],
+) -> None:
+    charge = secret_job()
+    override_faktory(ENCRYPTION_KEYS=[KEYS[0]])
+    assert charge.perform_async("4111-1111")
+
+    override_faktory(ENCRYPTION_KEYS=[KEYS[1], KEYS[0]])
+
+    assert not charge.perform_async("4111-1111")
+
+
+def test_without_a_key_an_encrypted_job_is_refused(override_faktory: Callable[..., None]) -> None:
+    override_faktory(ENCRYPTION_KEYS=[])
+
+    with pytest.raises(EncryptionNotReady, match=r"tests\.charge cannot be encrypted"):
+        secret_job().perform_async("4111-1111")
+
+
+@pytest.mark.parametrize("way", ["replace", "debounce"])
+def test_an_encrypted_job_is_renewed_as_others_are(
+    way: str, override_faktory: Callable[..., None]
+) -> None:
+    override_faktory(ENCRYPTION_KEYS=KEYS[:1])
+    seen = []
+
+    @job(name="tests.charge", encrypt=True, unique_for=60, unique_key="card", on_duplicate=way)
+    def charge(card: str, when: Any, *, note: str = "") -> None:
+        seen.append((card, when, note))
+
+    when = datetime(2030, 1, 1, tzinfo=UTC)
+    charge.perform_async("4111", 1)
+    assert charge.perform_async("4111", when, note="x").outcome == "replaced"
+    assert "4111" not in Stored.objects.get().body
+    drain()
+
+    assert seen == [("4111", when, "x")]
+
+
+@pytest.mark.usefixtures("entries")
+def test_a_periodic_job_that_is_encrypted_has_the_same_lock(
+    override_faktory: Callable[..., None],
+) -> None:
+    override_faktory(ENCRYPTION_KEYS=KEYS[:1])
+    charge: Job[Any, Any] = secret_job(unique_key="card")
+    periodic("@daily", args=["4111-1111"])(charge)
+
+    first, second = run_of(crontab._in_code["tests.charge"])
+
+    assert (first.problem, second.problem) == ("", "Job not unique: job tick-0001")
+    assert not charge.perform_async("4111-1111")
+    assert charge.perform_async("4222-2222")
+
+
+# expiring jobs
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"expires_in": 0}, InvalidOption, "expires_in must be more than 0 and at most 315360000"),
+        ({"expires_in": "1 h"}, InvalidOption, "got '1 h'"),
+        ({"expires_in": False}, InvalidOption, "got False"),
+        ({"expires_at": 5}, InvalidTime, "a time must be a datetime"),
+        ({"expires_at": datetime(2030, 1, 1)}, InvalidTime, "must be aware"),  # noqa: DTZ001
+    ],
+)
+def test_an_expiry_that_cannot_be_is_refused(
+    options: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        noop.set(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "expired"),
+    [
+        ({"expires_in": 60}, False),
+        ({"expires_in": timedelta(hours=1)}, False),
+        ({"expires_in": timedelta(microseconds=1)}, True),
+        ({"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, True),
+        ({"expires_at": datetime(2100, 1, 1, tzinfo=UTC) - timedelta(days=26_000)}, False),
+        ({"expires_at": datetime(2020, 1, 1, tzinfo=UTC), "expires_in": 60}, True),
+        ({"expires_in": None, "expires_at": None}, False),
+    ],
+)
+def test_a_job_runs_before_it_expires_and_not_after(options: dict[str, Any], expired: bool) -> None:
+    noop.set(**options).perform_async()
+    noop.perform_async()
+
+    drained = drain()
+
+    assert len(drained.ran) == (1 if expired else 2)
+    assert not Stored.objects.exists()
+
+
+def test_what_has_expired_is_counted_as_thrown_away_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "faktory_django.jobs")
+    handle = noop.set(expires_in=timedelta(microseconds=1)).perform_async()
+    CounterDelta.objects.all().delete()
+
+    drain()
+
+    [counted] = CounterDelta.objects.all()
+    assert (counted.discarded, counted.failed, counted.done) == (1, 0, 0)
+    assert f"{noop.jobtype} {handle.jid} has expired" in caplog.text
+
+
+def test_a_job_that_is_renewed_expires_by_the_new_time() -> None:
+    wanted = KEYED.set(on_duplicate="replace")
+    wanted.set(expires_in=60).perform_async("k", 1)
+    wanted.set(expires_in=7_200).perform_async("k", 2)
+
+    traits: dict[str, Any] = Stored.objects.get().traits or {}
+    assert traits["expires_at"] - datetime.now(UTC).timestamp() > 7_000
