@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from faktory_django import Job
 from faktory_django.models import CounterDelta, UniqueLock
-from tests.jobapp import faults, jobs
+from tests.jobapp import jobs
 from tests.waiting import until
 
 from .running import Ledger, Worker, no_job_is_left
@@ -26,7 +26,7 @@ def test_success_frees_the_lock(start: Start, ledger: Ledger, kind: str) -> None
     wanted: dict[str, tuple[Job[Any, Any], list[Any]]] = {
         "sync": (jobs.record, ["x"]),
         "async": (jobs.record_async, ["x"]),
-        "atomic": (faults.record_atomic, ["x"]),
+        "atomic": (jobs.record_atomic, ["x"]),
     }
     unique, args = wanted[kind]
     assert unique.set(unique_for=600).perform_async(str(ledger), *args)
