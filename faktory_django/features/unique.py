@@ -61,11 +61,6 @@ def ends_at_start(traits: Mapping[str, Any]) -> bool:
     return bool(traits.get("unique", {}).get("until") == START)
 
 
-def way_of(traits: Mapping[str, Any]) -> str:
-    """Return what a push wants to become of it when another job has its key."""
-    return str(traits.get("unique", {}).get("or", REFUSE))
-
-
 def digest(args: str) -> str:
     """Return a hash of a text of JSON, however it is spaced and its keys are ordered.
 
