@@ -29,7 +29,8 @@ from .database import NOT_THERE, DatabaseGone
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from faktory_django.lifecycle.fetch import Claimed, Turn
+    from faktory_django.lifecycle.fetch import Claimed
+    from faktory_django.lifecycle.start import Sorted
 
     from .client import Client
     from .database import Desk, Link
@@ -190,12 +191,14 @@ class Dealer:
         """Claim for those that ask, past what has expired, though not for ever at one go."""
         until = time.monotonic() + EXPIRED_SECONDS
         found: list[Claimed] = []
+        starting: list[Claimed] = []
         extra = 0
         while True:
             wids = [w.client.session.wid or "" for w in asking[len(found) :]]
-            turn, to_run = await self._look(names, [*wids, *[""] * extra])
-            found += to_run
-            if len(to_run) == len(turn.jobs) or len(found) >= len(asking):
+            seen = await self._look(names, [*wids, *[""] * extra])
+            found += seen.to_run
+            starting += seen.to_unlock
+            if not seen.expired or len(found) >= len(asking):
                 break
             # it is among others of its kind
             extra = EXPIRED_AT_ONCE
@@ -203,27 +206,28 @@ class Dealer:
                 for waiter in asking[len(found) :]:
                     waiter.looks = True
                 break
-        self._unclaimed += [job.lease for job in found[len(asking) :]]
-        return found[: len(asking)]
+        found, rest = found[: len(asking)], found[len(asking) :]
+        self._unclaimed += [job.lease for job in rest]
+        if started := [job for job in starting if job not in rest]:
+            await self._link.execute(*unlocking(started))
+        return found
 
-    async def _look(self, names: tuple[str, ...], wids: list[str]) -> tuple[Turn, list[Claimed]]:
-        """Claim for these; return what came of it, and the jobs that may start."""
+    async def _look(self, names: tuple[str, ...], wids: list[str]) -> Sorted:
+        """Claim a job for each of these, and throw away what has expired."""
         params = self._consumer.claim_params(names, wids)
         stirs = self._stirs
         turn = self._consumer.took(await self._link.execute(CLAIM_EACH, params))
         if turn.jobs:
             self._claimed_lease = max(self._claimed_lease, turn.jobs[-1].lease)
-        found = sort_out(turn.jobs, turn.moment)
-        if found.to_unlock:
-            await self._link.execute(*unlocking(found.to_unlock))
-        if found.expired:
-            await self._desk.call(expiry.throw_away, found.expired)
+        seen = sort_out(turn.jobs, turn.moment)
+        if seen.expired:
+            await self._desk.call(expiry.throw_away, seen.expired)
         # only what was looked for from the beginning is known not to be there, and only if
         # nothing has come while the answer was under way
         nothing_left = len(turn.jobs) < len(wids) and turn.swept and stirs == self._stirs
         if nothing_left and self._covers(names):
             self._empty_since[names] = time.monotonic()
-        return turn, found.to_run
+        return seen
 
     def _deal(self, asking: list[Waiter], found: list[Claimed]) -> None:
         # until here an error puts all of it back

@@ -32,6 +32,7 @@ from faktory_django.models import (
     ScheduledJob,
     UniqueLock,
 )
+from tests.waiting import until
 
 from .talking import Wire, job
 
@@ -423,3 +424,22 @@ def test_who_tracks_an_expired_job_hears_of_it(server: Server) -> None:
     assert status("expired-0001").state == "expired"
     assert status("expired-0001").is_over
     assert said == {"jid": "expired-0001", "state": "unknown", "updated_at": ""}
+
+
+def test_what_was_claimed_beside_expired_jobs_and_goes_back_keeps_its_lock(server: Server) -> None:
+    python = Python()
+    for n in range(3):
+        python.push([n], {"expires_in": 60})
+    let_expire()
+    for n in range(3):
+        assert python.push([n], START) == "stored"
+
+    with server.connect() as wire:
+        wire.greet(wid="unique-start", hostname="h", pid=1, labels=[])
+        jid = OnTheWire(wire).fetch()
+        until(lambda: Lease.objects.count() == 1, "the others have gone back")
+
+        locked = set(UniqueLock.objects.values_list("jid", flat=True))
+        waiting = set(Job.objects.exclude(jid=jid).values_list("jid", flat=True))
+        assert locked == waiting
+        assert len(waiting) == 2

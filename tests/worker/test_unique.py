@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.utils import timezone
 
-from faktory_django import Job
 from faktory_django.models import CounterDelta, UniqueLock
 from tests.jobapp import jobs
 from tests.waiting import until
@@ -17,6 +16,8 @@ from .running import Ledger, Worker, no_job_is_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from faktory_django import Job
 
     Start = Callable[..., Worker]
 
