@@ -22,10 +22,12 @@ if TYPE_CHECKING:
         InvalidTime,
         JobTimeout,
         Kill,
+        NotUnique,
         PayloadTooLarge,
         ReservationLost,
         Retry,
         Snooze,
+        UniqueLockBusy,
     )
 
 __all__ = [
@@ -42,10 +44,12 @@ __all__ = [
     "JobStatus",
     "JobTimeout",
     "Kill",
+    "NotUnique",
     "PayloadTooLarge",
     "ReservationLost",
     "Retry",
     "Snooze",
+    "UniqueLockBusy",
     "current_job",
     "job",
     "periodic",

@@ -6,7 +6,9 @@ that Python notes, for these name keys of the arguments.
 
 from __future__ import annotations
 
+import hmac
 import json
+from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -73,6 +75,21 @@ def seal(jobtype: str, args: str, kinds: Mapping[str, str], *, named: bool) -> s
     noted += ',"kwargs":true' if named else ""
     token = ring.encrypt(f'{{"args":{args}{noted}}}'.encode())
     return f'["{token.decode()}"]'
+
+
+@sensitive_variables()
+def fingerprint(jobtype: str, text: str) -> str:
+    """Return what tells texts apart and cannot be guessed without a key: for unique locks.
+
+    The key is the oldest one, which all processes have while a newer one is brought in. Raises
+    EncryptionNotReady, which names the job.
+    """
+    try:
+        _keys()
+    except _Missing as missing:
+        raise EncryptionNotReady(f"job {jobtype} cannot be encrypted: {missing}") from None
+    oldest = urlsafe_b64decode(settings.get().encryption_keys[-1])
+    return hmac.new(oldest, b"faktory_django unique " + text.encode(), "sha256").hexdigest()
 
 
 @sensitive_variables()

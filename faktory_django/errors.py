@@ -8,6 +8,8 @@ FaktoryError
 │   ├── InvalidTime         a naive datetime, a negative or absurd delay
 │   ├── EncryptionNotReady  no key, or no code to use it
 │   └── PayloadTooLarge
+├── NotUnique               on_duplicate="raise": another job holds the unique lock
+├── UniqueLockBusy          somebody is pushing the same unique job, for too long
 ├── CommandRefused          a client of the wire gets an error for what it sent
 ├── DuplicateJobType        two functions claim one jobtype
 ├── UnknownJobType          no function is registered for a jobtype
@@ -55,6 +57,21 @@ class EncryptionNotReady(InvalidPayload):
 
 class PayloadTooLarge(InvalidPayload):
     """A job is larger than MAX_PAYLOAD_BYTES."""
+
+
+class NotUnique(FaktoryError):
+    """A job was not pushed: another one holds its unique lock. existing is the jid of that one.
+
+    None when it has ended in this moment.
+    """
+
+    def __init__(self, message: str, *, existing: str | None = None) -> None:
+        super().__init__(message)
+        self.existing = existing
+
+
+class UniqueLockBusy(FaktoryError):
+    """A transaction that has not ended is pushing the same unique job: try again later."""
 
 
 class CommandRefused(FaktoryError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from django.db import InterfaceError, OperationalError
 
 from faktory_django import crontab, settings
-from faktory_django.lifecycle import cron, dead, operations, reap, stats, track
+from faktory_django.lifecycle import cron, dead, operations, reap, stats, track, unique
 from faktory_django.lifecycle.cron_code import EVERY_SECONDS, Declarer
 from faktory_django.lifecycle.due import Promoter
 from faktory_django.models import Counter
@@ -194,4 +194,5 @@ class Maintenance:
         stats.merge_levels(connection)
         operations.trim(connection, keep_days=ours.audit_days)
         cron.trim(connection)
-        return 0.0 if purged >= 1_000 or max(counters) >= 10_000 else None
+        unlocked = unique.trim(connection)
+        return 0.0 if purged >= 1_000 or max(unlocked, *counters) >= 10_000 else None

@@ -38,6 +38,7 @@ class FaktorySettings:
     max_argument_depth: int = _setting(100, 1, 500)
     max_delay_days: int = _setting(3_650, 1, 36_500)
     max_bulk_rows: int = _setting(1_000, 1, 10_000)
+    unique_wait_seconds: float = _setting(5.0, 0.001, 3_600)
     default_retry: int = _setting(25, -1, 1_000)
     default_reserve_for: int = _setting(1_800, 60, 86_400)
     push_middleware: tuple[str, ...] = ()

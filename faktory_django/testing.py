@@ -15,12 +15,13 @@ from psycopg.pq import TransactionStatus
 from faktory_django import settings
 from faktory_django.api.context import hosted
 from faktory_django.errors import InvalidQueueName
-from faktory_django.lifecycle import track
+from faktory_django.lifecycle import expiry, track
 from faktory_django.lifecycle.ack import LeaseAck, Tally
 from faktory_django.lifecycle.announce import announce_moved
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.fail import Failing, fail
 from faktory_django.lifecycle.fetch import Claimed, Consumer
+from faktory_django.lifecycle.start import sort_out, unlocking
 from faktory_django.lifecycle.track import Report, later
 from faktory_django.worker.runner import Outcome, arun, conclude, prepare, run
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from faktory_django.api.context import CurrentJob
+    from faktory_django.lifecycle.fetch import Turn
 
 QUEUES = "SELECT DISTINCT queue FROM faktory_django_ready ORDER BY queue"
 
@@ -83,8 +85,8 @@ def drain(
     while True:
         names = list(queues) or [row[0] for row in execute(connection, QUEUES)]
         consumer.next_sweep = 0.0  # what is not found then is not there
-        turn = consumer.turn(connection, names, 1) if names else None
-        if turn is None or not turn.jobs:
+        turn = _claim(connection, consumer, names) if names else None
+        if turn is None:
             return drained
         if len(drained.ran) >= limit:
             raise RuntimeError(f"drain has run {limit} jobs and there are more")
@@ -97,6 +99,21 @@ def drain(
             drained.errors.append(f"{outcome.error.errtype}: {outcome.error.message}")
             if raise_errors and raised is not None:
                 raise raised
+
+
+def _claim(
+    connection: BaseDatabaseWrapper, consumer: Consumer, queues: Sequence[str]
+) -> Turn | None:
+    """Claim a job as a worker does: one that has expired is thrown away."""
+    while (turn := consumer.turn(connection, queues, 1)).jobs:
+        found = sort_out(turn.jobs, turn.moment)
+        if found.to_unlock:
+            execute(connection, *unlocking(found.to_unlock))
+        if found.to_run:
+            return turn
+        expiry.throw_away(connection, found.expired)
+        consumer.turn(connection, queues, 0, [LeaseAck(found.expired[0].lease, ends=True)])
+    return None
 
 
 @contextmanager
@@ -139,6 +156,7 @@ def _finish(
     outcome: Outcome,
 ) -> None:
     lease, acks = outcome.claimed.lease, LeaseAck(outcome.claimed.lease, ends=True)
+    acks.traited = outcome.claimed.traits is not None
     with transaction.atomic(using=connection.alias):
         if outcome.verdict is not None:
             verdict: Any = outcome.verdict

@@ -12,8 +12,10 @@ from faktory_django.errors import InvalidArguments, InvalidOption
 from faktory_django.features.cron import ALL, LAST, POLICIES
 from faktory_django.schedule import read
 
+from . import noted
 from . import options as checks
 from .jobs import Job
+from .requests import PushRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +27,7 @@ MIN_WITHIN: Final = 60
 MAX_WITHIN: Final = 366 * 86_400
 # Of a job, as @job and .set() take them; the database is that of the entries.
 OPTIONS: Final = {name: check for name, check in checks.PUSH_OPTIONS.items() if name != "using"}
+SAID_IN_CUSTOM: Final = frozenset({"custom", *noted.OPTIONS})
 KEYS: Final = ("job", "schedule", "tz", "args", "kwargs", "missed", "within", *OPTIONS)
 
 
@@ -92,7 +95,7 @@ def entry(
     zone = settings.project("TIME_ZONE") if tz is None else tz
     read(schedule, zone)
     text, kinds = arguments.encode(args, kwargs or {}, max_depth=_depth())
-    custom = dict(options.pop("custom", None) or {})
+    custom = _custom(jobtype, args, kwargs or {}, options)
     if note := payload.noted(kinds, named=bool(kwargs)):
         custom[payload.MARK] = note
     return crontab.Declared(
@@ -104,8 +107,20 @@ def entry(
         custom=json.dumps(custom, ensure_ascii=False) if custom else "",
         missed=missed,
         within_seconds=check_missed(missed, within),
-        **options,
+        **{name: value for name, value in options.items() if name not in SAID_IN_CUSTOM},
     )
+
+
+def _custom(
+    jobtype: str, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what the jobs of an entry say in custom, by its options and those of its job."""
+    definition = registry.find(jobtype)
+    own = definition.options if definition else {}
+    features = {name: own[name] for name in noted.OPTIONS if name in own}
+    said = dict(options.get("custom") or {})
+    request = PushRequest("", jobtype, args, kwargs, {**features, **options}, said)
+    return {**noted.noted(request), **said} if noted.are_asked_for(request) else said
 
 
 def check_name(name: Any) -> None:

@@ -17,11 +17,11 @@ from faktory_django.errors import (
     InvalidTime,
 )
 
-from . import inspection
+from . import inspection, unique
 from . import options as checks
 from .middleware import push_chain
 from .requests import PushRequest, checked
-from .storing import JobHandle, Stored, announced, store, store_alike
+from .storing import STOPPED, JobHandle, Stored, announced, store, store_alike
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,7 +96,8 @@ class Job(Generic[P, R]):
     def perform_async(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
         """Push the job: it runs as soon as the transaction has committed.
 
-        The handle is false when a middleware stopped the push.
+        The handle is false when a middleware stopped the push, or when another job holds the unique
+        lock and this one was refused.
         """
         return self._push_one(args, kwargs)
 
@@ -117,7 +118,8 @@ class Job(Generic[P, R]):
     ) -> list[JobHandle]:
         """Push one job for each list of positional arguments, a statement for each thousand.
 
-        All or none. Jobs that a middleware stopped are missing from the result.
+        All or none. Jobs that a middleware stopped are missing from the result; duplicates of
+        unique jobs are in it, with handles that say what became of them.
         """
         if at is not None and delay is not None:
             raise InvalidTime(f"either at or delay, got at={at!r} and delay={delay!r}")
@@ -127,7 +129,8 @@ class Job(Generic[P, R]):
         }
         rows = [_listed(args) for args in args_list]
         size = settings.get().max_bulk_rows
-        if len(rows) <= size:
+        if len(rows) <= size or unique.may_be_asked_for(self._options):
+            # a unique job takes its lock in the order of all keys, which a page does not know
             return announced(self.jobtype, self._push_rows(rows, when))
         # a decorator may run before the app registry is ready; a push cannot
         from faktory_django.lifecycle.push import together  # noqa: PLC0415
@@ -170,7 +173,7 @@ class Job(Generic[P, R]):
         delay_seconds: float | None = None,
     ) -> JobHandle:
         request = self._request(args, kwargs, {"at": at, "delay_seconds": delay_seconds})
-        return self._push(request) if request is not None else JobHandle("")
+        return self._push(request) if request is not None else STOPPED
 
     def _request(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], when: Mapping[str, Any]
@@ -258,6 +261,10 @@ def job(function: Any = None, /, **options: Any) -> Any:
     Options: name, aliases, queue, priority (-100 to 100), retry (-1 to 1000), reserve_for
     (60 to 86400 s), timeout_seconds (at most reserve_for), backtrace, custom, using, atomic,
     backoff (retries so far -> seconds or timedelta), retry_on, discard_on (exception classes),
+    unique_for (seconds or timedelta: no other job with the same arguments is let in for so long),
+    unique_until ("success" or "start"), unique_key (names of arguments, or a callable that takes
+    them), on_duplicate ("refuse", "raise", "existing", "replace" or "debounce"), expires_in
+    (seconds or timedelta: it is thrown away when it has not started by then), expires_at,
     on_dead (called with the job hash of a job that died), redact (words of keys and parameters
     whose values no page shows), encrypt (the arguments are stored encrypted).
 

@@ -9,7 +9,7 @@ from faktory_django import payload, registry
 from . import options as checks
 from .middleware import push_chain
 from .requests import PushRequest, checked
-from .storing import JobHandle, announced, store
+from .storing import STOPPED, JobHandle, announced, store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,8 @@ def push_named(
 ) -> JobHandle:
     """Push a job by the name of its type; it gets a jid of its own.
 
-    options are those of .set(). The handle is false when a middleware stopped the push. Raises
+    options are those of .set(). The handle is false when a middleware stopped the push, or another
+    job holds its unique lock. Raises
     FaktoryError, which says what is wrong: InvalidArguments also when they do not fit the
     function that has this name here.
     """
@@ -47,7 +48,7 @@ def push_named(
     if (middleware := push_chain()) is not None:
         request = checked(middleware(request), encrypt=encrypt)
     if request is None:
-        return JobHandle("")
+        return STOPPED
     [handle] = announced(request.jobtype, store([request], using=using))
     return handle
 

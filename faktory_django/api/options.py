@@ -17,6 +17,7 @@ from faktory_django.errors import (
     InvalidQueueName,
     InvalidTime,
 )
+from faktory_django.features import expiry, unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -144,6 +145,47 @@ def _words(value: Any) -> None:
         )
 
 
+def _period(name: str, most: int) -> Callable[[Any], None]:
+    """Return a check of seconds, or a timedelta; None takes the option away."""
+
+    def check(value: Any) -> None:
+        seconds = value.total_seconds() if isinstance(value, timedelta) else value
+        number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+        if value is not None and (not number or not 0 < seconds <= most):
+            raise InvalidOption(
+                f"{name} must be more than 0 and at most {most} seconds, or a timedelta, "
+                f"got {shown(value)}"
+            )
+
+    return check
+
+
+def _one_of(name: str, known: Sequence[str]) -> Callable[[Any], None]:
+    def check(value: Any) -> None:
+        if value is not None and value not in known:
+            raise InvalidOption(f"{name} must be one of {', '.join(known)}, got {shown(value)}")
+
+    return check
+
+
+def _key(name: str) -> Callable[[Any], None]:
+    def check(value: Any) -> None:
+        names = [value] if isinstance(value, str) else value
+        listed = isinstance(names, (list, tuple)) and bool(names)
+        right = listed and all(isinstance(one, str) for one in names)
+        if value is not None and not callable(value) and not right:
+            raise InvalidOption(
+                f"{name} must name arguments, or be a callable that takes them, got {shown(value)}"
+            )
+
+    return check
+
+
+def _moment(value: Any) -> None:
+    if value is not None:
+        instant(value)
+
+
 def _using(value: Any) -> None:
     if not isinstance(value, str) or value not in connections:
         known = ", ".join(connections)
@@ -159,6 +201,12 @@ PUSH_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     "backtrace": _whole("backtrace", 0, 50),
     "custom": _custom,
     "using": _using,
+    unique.FOR: _period(unique.FOR, unique.MAX_SECONDS),
+    unique.UNTIL: _one_of(unique.UNTIL, unique.ENDS),
+    unique.KEY: _key(unique.KEY),
+    unique.ON_DUPLICATE: _one_of(unique.ON_DUPLICATE, unique.WAYS),
+    expiry.IN: _period(expiry.IN, expiry.MAX_SECONDS),
+    expiry.AT: _moment,
 }
 JOB_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     **PUSH_OPTIONS,
@@ -181,6 +229,11 @@ def check_options(given: Mapping[str, Any], known: Mapping[str, Callable[[Any], 
         if name not in known:
             raise InvalidOption(f"unknown option {name!r}; there are {', '.join(known)}")
         known[name](value)
+
+
+def seconds_of(period: float | timedelta) -> float:
+    """Return an option that was checked, in seconds."""
+    return period.total_seconds() if isinstance(period, timedelta) else period
 
 
 def delay_seconds(delay: float | timedelta) -> float:

@@ -10,7 +10,7 @@ import msgspec
 
 from faktory_django import arguments, encryption, payload, registry, settings
 from faktory_django.errors import InvalidPayload
-from faktory_django.features import tracking, traits
+from faktory_django.features import tracking, traits, unique
 
 from . import noted
 from . import options as checks
@@ -172,9 +172,20 @@ def _custom(request: PushRequest, kinds: Mapping[str, str]) -> dict[str, Any]:
         custom = {**custom, "priority": priority}
     if request.encrypt:
         custom = {**custom, payload.MARK: encryption.MARK}
+        if custom.get(unique.FOR) is not None:
+            custom[unique.KEY] = _sealed_key(request, custom)
     elif note := payload.noted(kinds, named=bool(request.kwargs)):
         custom = {**custom, payload.MARK: note}
     return custom
+
+
+def _sealed_key(request: PushRequest, custom: Mapping[str, Any]) -> str:
+    """Return what makes an encrypted job unique: not even a hash tells what it holds."""
+    own = custom.get(unique.KEY)
+    if not isinstance(own, str):
+        depth = settings.get().max_argument_depth
+        own = unique.digest(arguments.encode(request.args, request.kwargs, max_depth=depth)[0])
+    return encryption.fingerprint(request.jobtype, own)
 
 
 def _rfc3339(when: datetime) -> str:

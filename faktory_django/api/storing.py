@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
+from django.db import transaction
 
-from faktory_django import settings, signals
+from faktory_django import signals
+from faktory_django.errors import NotUnique
+from faktory_django.features import unique
 
 from .requests import encoded, encoded_alike
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from faktory_django.lifecycle.push_traits import Refusal
 
     from .requests import PushRequest
 
@@ -20,29 +26,56 @@ if TYPE_CHECKING:
 
 
 class JobHandle(msgspec.Struct, frozen=True):
-    """A job that was pushed; false, without a jid, when a middleware stopped the push."""
+    """A job that was pushed, or that stands for it: jid is the one to ask for.
+
+    outcome is pushed; or what became of a duplicate of a unique job: refused, existing, replaced or
+    debounced, and existing is the jid of the job that holds the lock; or stopped by a middleware.
+    False, without a jid, when it is refused or stopped.
+    """
 
     jid: str
+    outcome: str = "pushed"
+    existing: str | None = None
 
     def __bool__(self) -> bool:
-        """Whether the job was pushed."""
+        """Whether there is a job for what was pushed."""
         return bool(self.jid)
 
 
+STOPPED: Final = JobHandle("", "stopped")
+
+
 class Stored(NamedTuple):
-    """A job that is in the store, and the queue that it is for."""
+    """A job that is in the store, and the queue that it is for; or what kept it out."""
 
     jid: str
     queue: str
+    refusal: Refusal | None = None
+
+    @property
+    def handle(self) -> JobHandle:
+        """What its producer gets."""
+        if self.refusal is None:
+            return JobHandle(self.jid)
+        if self.refusal.code:
+            return JobHandle("", "refused", self.refusal.other)
+        other = self.refusal.other
+        return JobHandle(other or "", self.refusal.message, other)
 
 
 def store(requests: Sequence[PushRequest], *, using: str | None) -> list[Stored]:
-    """Store jobs of any kind, all or none."""
+    """Store jobs of any kind, all or none. Raises NotUnique where a job asks for that."""
+    from faktory_django.lifecycle.connection import database  # noqa: PLC0415
     from faktory_django.lifecycle.push import push  # noqa: PLC0415
 
-    push(encoded(requests), using=using)
-    default = settings.get().default_queue
-    return [Stored(request.jid, request.options.get("queue") or default) for request in requests]
+    rows = encoded(requests)
+    several = len(requests) > 1 and any(_raises(request) for request in requests)
+    with transaction.atomic(using=database(using).alias) if several else nullcontext():
+        refused = {refusal.place: refusal for refusal in push(rows, using=using)}
+        for place, refusal in refused.items():
+            if _raises(requests[place]) and refusal.code == unique.CODE:
+                raise _not_unique(requests[place], refusal)
+    return [Stored(row.jid, row.queue, refused.get(place)) for place, row in enumerate(rows)]
 
 
 def store_alike(
@@ -61,6 +94,17 @@ def store_alike(
 def announced(jobtype: str, stored: Sequence[Stored]) -> list[JobHandle]:
     """Send the signal pushed for jobs that are stored; return their handles."""
     if signals.pushed.has_listeners(jobtype):
-        for jid, queue in stored:
-            signals.pushed.send_robust(jobtype, jid=jid, queue=queue)
-    return [JobHandle(jid) for jid, _ in stored]
+        for jid, queue, refusal in stored:
+            if refusal is None:
+                signals.pushed.send_robust(jobtype, jid=jid, queue=queue)
+    return [one.handle for one in stored]
+
+
+def _raises(request: PushRequest) -> bool:
+    said = request.custom.get(unique.ON_DUPLICATE) or request.options.get(unique.ON_DUPLICATE)
+    return bool(said == unique.RAISE)
+
+
+def _not_unique(request: PushRequest, refusal: Refusal) -> NotUnique:
+    holder = f"job {refusal.other} holds its lock" if refusal.other else "its lock was held"
+    return NotUnique(f"{request.jobtype} is not unique: {holder}", existing=refusal.other)

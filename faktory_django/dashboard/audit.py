@@ -33,12 +33,14 @@ OTHER_ACTS: Final[dict[str, Any]] = {
     "stop": pgettext_lazy("act", "Stop"),
     "run": pgettext_lazy("act", "Run now"),
     "push": pgettext_lazy("act", "Edit a copy and push"),
+    "release": pgettext_lazy("act", "Release"),
 }
 TARGETS: Final[dict[str, Any]] = {
     **{name: found.title for name, found in LISTS.items()},
     "queue": gettext_lazy("Queue"),
     "process": gettext_lazy("Process"),
     "cron": gettext_lazy("Cron entry"),
+    "lock": gettext_lazy("Unique lock"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -14,7 +15,7 @@ from faktory_django import payload, settings
 from faktory_django.contents import cut, line, name
 from faktory_django.search import quoted
 
-from . import access, job_rows, progress, why
+from . import access, job_rows, locks, progress, why
 from .error_groups import pattern_of
 from .lists import LISTS
 from .page import came_from, is_fragment, now, page, render
@@ -24,9 +25,10 @@ from .timeline import Moments, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from django.http import HttpRequest, HttpResponse
+
+    from faktory_django.models import UniqueLock
 
     from .job_rows import Row
     from .lists import Act
@@ -59,6 +61,22 @@ class Shown:
     may_see_args: bool
     may_copy: bool
     acts: Sequence[Act]
+    lock: UniqueLock | None = None
+
+    @property
+    def holds_lock(self) -> bool:
+        """Whether the lock on its key is its own."""
+        return self.lock is not None and self.lock.jid == self.row.job.jid
+
+    @property
+    def lock_until(self) -> Any:
+        """What frees its lock."""
+        return locks.UNTIL.get(self.lock.until, "") if self.lock else ""
+
+    @property
+    def gone_at(self) -> datetime | None:
+        """When it expires, if it does."""
+        return expiry_of(self.row)
 
     @property
     def state_name(self) -> str:
@@ -108,11 +126,12 @@ class Shown:
 def job(request: HttpRequest, jid: str) -> HttpResponse:
     """Show the jobs of a jid; the part that is renewed says what becomes of them."""
     rows = job_rows.rows(request, jid)
+    held = locks.of(row.job for row in rows)
     served = services((row.job.queue for row in rows), now(request)) if rows else {}
     context = {
         "title": line(name(rows[0].job.jobtype, rows[0].contents.body)) if rows else _("Job"),
         "jid": jid,
-        "jobs": [_shown(request, row, i, served) for i, row in enumerate(rows, 1)],
+        "jobs": [_shown(request, row, i, served, held) for i, row in enumerate(rows, 1)],
         "live": True,
         "came_from": came_from(request),
         "progress": _progress(jid, rows),
@@ -127,13 +146,20 @@ def _progress(jid: str, rows: Sequence[Row]) -> Progress:
     found = progress.of(jid)
     if rows:
         return found
-    return Progress(state=found.state if found.state in {"done", "failed"} else "")
+    return Progress(state=found.state if found.state in {"done", "failed", "expired"} else "")
 
 
-def _shown(request: HttpRequest, row: Row, number: int, served: Mapping[str, Service]) -> Shown:
+def _shown(
+    request: HttpRequest,
+    row: Row,
+    number: int,
+    served: Mapping[str, Service],
+    held: Mapping[str, UniqueLock],
+) -> Shown:
     at = now(request)
     retry = payload.retry_of(row.job.body)
     queue = row.job.queue
+    lock = held.get(locks.key_of(row.job))
     may = {
         action: access.may(request, action) and access.opens(request, queue, action)
         for action in ("act", "args")
@@ -144,12 +170,17 @@ def _shown(request: HttpRequest, row: Row, number: int, served: Mapping[str, Ser
         number=number,
         row=row,
         state=state_of(row),
-        reasons=reasons(row, served[queue], at, retry),
+        reasons=[
+            *reasons(row, served[queue], at, retry),
+            *why.expiring(expiry_of(row), at),
+            *why.locked(lock, row.job.jid, at),
+        ],
         events=timeline(moments(row), at, retrying=row.place == "retries"),
         retry=retry,
         may_see_args=may["args"],
         may_copy=may["act"] and may["args"] and not row.contents.encrypted,
         acts=tuple(acts),
+        lock=lock,
     )
 
 
@@ -177,6 +208,12 @@ def reasons(row: Row, service: Service, at: datetime, retry: int) -> Sequence[wh
     if row.place == "retries":
         return why.retrying(service, due_at, at, attempts)
     return why.scheduled(service, due_at, at)
+
+
+def expiry_of(row: Row) -> datetime | None:
+    """Return when a job expires that is not in work; None when it does not."""
+    at = (row.job.traits or {}).get("expires_at") if row.hold is None else None
+    return datetime.fromtimestamp(at, UTC) if isinstance(at, (int, float)) else None
 
 
 def moments(row: Row) -> Moments:

@@ -154,6 +154,10 @@ def _pushed(request: HttpRequest, form: CopyForm) -> JobHandle | None:
     except FaktoryError as wrong:
         form.add_error(None, str(wrong))
         return None
+    if handle.outcome == "refused":
+        text = _("Another job holds the unique lock, %(jid)s: nothing was stored.")
+        form.add_error(None, text % {"jid": handle.existing or "-"})
+        return None
     if not handle:
         form.add_error(None, _("A middleware stopped the push: nothing was stored."))
         return None

@@ -27,7 +27,13 @@ PAGES: Final[dict[str, Any]] = {
     "storage": _("Storage"),
     "audit": pgettext_lazy("list of what people did", "Audit"),
 }
-BELONGS: Final = {"queue": "queues", "type": "types", "operation": "audit", "errors": "dead"}
+BELONGS: Final = {
+    "queue": "queues",
+    "type": "types",
+    "operation": "audit",
+    "errors": "dead",
+    "locks": "queues",
+}
 
 
 @dataclass(frozen=True, slots=True)

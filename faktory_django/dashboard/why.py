@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from faktory_django.lifecycle.holders import Hold
+    from faktory_django.models import UniqueLock
 
     from .counts import Count
     from .serving import Service
@@ -80,6 +81,33 @@ def dead(attempts: int, retry: int, keep_days: int) -> list[Reason]:
 def working(hold: Hold, now: datetime, *, reserve_for: int, silent_seconds: float) -> list[Reason]:
     """Say what a job that somebody has claimed is doing."""
     return [_doing(hold, now), *_holder(hold, now, silent_seconds), *_limit(hold, now, reserve_for)]
+
+
+def expiring(at: datetime | None, now: datetime) -> Iterator[Reason]:
+    """Say what it means for a job that does not run that it expires."""
+    if at is None:
+        return
+    if at <= now:
+        text = _("It expired %(duration)s ago: whoever fetches it throws it away.")
+        yield Reason(text % {"duration": figures.duration((now - at).total_seconds())}, grave=True)
+    else:
+        text = _("If it has not started in %(duration)s, it expires and is thrown away.")
+        yield Reason(text % {"duration": figures.duration((at - now).total_seconds())})
+
+
+def locked(lock: UniqueLock | None, jid: str, now: datetime) -> Iterator[Reason]:
+    """Say who holds the unique lock of a job."""
+    if lock is None or lock.expires_at <= now:
+        return
+    left = {"duration": figures.duration((lock.expires_at - now).total_seconds()), "jid": lock.jid}
+    if lock.jid == jid:
+        text = _("It holds a unique lock, for %(duration)s at most: no other push of it is let in.")
+    else:
+        text = _(
+            "Its unique lock is held by another job, %(jid)s, for %(duration)s at most. That does "
+            "not keep this one from running."
+        )
+    yield Reason(text % left)
 
 
 def _unserved(service: Service) -> Iterator[Reason]:

@@ -17,7 +17,7 @@ from django.db import transaction
 from faktory_django import crontab, encryption, payload, settings
 from faktory_django.errors import FaktoryError, InvalidOption
 from faktory_django.features import cron as rules
-from faktory_django.features import tracking, traits
+from faktory_django.features import tracking, traits, unique
 from faktory_django.models import CronEntry
 from faktory_django.schedule import read
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from .push_traits import Refusal
 
 logger = logging.getLogger(__name__)
 
@@ -173,6 +175,9 @@ def job_of(entry: CronEntry, jid: str) -> Push:
     if options.encrypt:
         note = custom.pop(payload.MARK, {})
         named = note.get("kwargs", False)
+        if custom.get(unique.FOR) is not None:
+            own = custom.get(unique.KEY) or unique.digest(args)
+            custom[unique.KEY] = encryption.fingerprint(entry.jobtype, own)
         args = encryption.seal(entry.jobtype, args, note.get("kinds", {}), named=named)
         custom[payload.MARK] = encryption.MARK
     if options.priority:
@@ -218,10 +223,17 @@ def _pushed(
         return {}
     try:
         with transaction.atomic(using=connection.alias):
-            push([job_of(entry, jid) for jid in jids], using=connection.alias)
+            refused = push([job_of(entry, jid) for jid in jids], using=connection.alias)
     except FaktoryError as wrong:
         if len(jids) == 1:
             return {jids[0]: str(wrong)}
         each = [_pushed(connection, entry, [jid]) for jid in jids]
         return {jid: why for refused in each for jid, why in refused.items()}
-    return {}
+    return {jids[refusal.place]: _standing(refusal) for refusal in refused}
+
+
+def _standing(refusal: Refusal) -> str:
+    """Say why there is no job of this tick."""
+    if refusal.other is None:
+        return refusal.message
+    return f"{refusal.message}: job {refusal.other}"

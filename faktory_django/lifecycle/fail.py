@@ -161,7 +161,9 @@ def _note_end(
     connection: BaseDatabaseWrapper, moved: Sequence[Moved], failings: Sequence[Failing]
 ) -> None:
     """Tell those who track the jobs that are gone that it was not success."""
-    ends = {f.id: tracking.FAILED if f.counts else tracking.DISCARDED for f in failings}
+    ends = {
+        f.id: f.outcome or (tracking.FAILED if f.counts else tracking.DISCARDED) for f in failings
+    }
     track.end(connection, [(m.jid, ends[m.id]) for m in moved if m.fate == Fate.GONE])
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 TABLES: Final = (
     "faktory_django_lease",
     "faktory_django_job",
+    "faktory_django_uniquelock",
     "faktory_django_ready",
     "faktory_django_scheduledjob",
     "faktory_django_retryjob",

@@ -14,12 +14,14 @@ from faktory_django.notify import WAKE_FUNCTION
 
 from .by_jid import ACK_FUNCTION
 from .connection import execute
+from .expiry import EXPIRY_FUNCTION
 from .lanes import PLACE_FUNCTION
 from .push import PUSH_ALIKE_FUNCTION, PUSH_FUNCTION, SCHEDULE_FUNCTION
 from .push_traits import PUSH_TRAITS_FUNCTION
 from .settle import END_FUNCTION, SETTLE_FUNCTION
 from .stats import ADD_FUNCTION
 from .turn import TURN_FUNCTION
+from .unique import FUNCTIONS as UNIQUE_FUNCTIONS
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -41,6 +43,7 @@ STORAGE: Final = {
     "faktory_django_ready": _VACUUM,
     "faktory_django_lease": _VACUUM,
     "faktory_django_counterdelta": _VACUUM,
+    "faktory_django_uniquelock": _VACUUM,
     "faktory_django_process": "fillfactor = 50",
 }
 FUNCTIONS: Final = (
@@ -49,6 +52,8 @@ FUNCTIONS: Final = (
     PUSH_ALIKE_FUNCTION,
     SCHEDULE_FUNCTION,
     PLACE_FUNCTION,
+    EXPIRY_FUNCTION,
+    *UNIQUE_FUNCTIONS,
     PUSH_TRAITS_FUNCTION,
     SETTLE_FUNCTION,
     END_FUNCTION,
@@ -67,7 +72,10 @@ SELECT name
 FROM unnest(ARRAY['faktory_django_push_v1', 'faktory_django_push_alike_v1',
     'faktory_django_schedule_v1', 'faktory_django_turn_v1', 'faktory_django_wake_v1',
     'faktory_django_add_v1', 'faktory_django_ack_v1', 'faktory_django_place_v1',
-    'faktory_django_push_traits_v1', 'faktory_django_settle_v1', 'faktory_django_end_v1']) AS name
+    'faktory_django_push_traits_v1', 'faktory_django_settle_v1', 'faktory_django_end_v1',
+    'faktory_django_expiry_v1', 'faktory_django_take_v1', 'faktory_django_lock_v1',
+    'faktory_django_renewed_v1', 'faktory_django_renew_v1', 'faktory_django_duplicates_v1',
+    'faktory_django_unlock_v1']) AS name
 WHERE to_regproc(name) IS NULL
 """
 

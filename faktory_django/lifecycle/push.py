@@ -11,6 +11,7 @@ from django.db import transaction
 
 from faktory_django import settings
 
+from . import unique
 from .clock import RFC3339
 from .connection import database, execute, pipeline
 from .push_traits import PUSH_TRAITS, refusals
@@ -261,19 +262,20 @@ def push(pushes: Sequence[Push], *, using: str | None = None) -> list[Refusal]:
     """Store jobs: one statement for each thousand (MAX_BULK_ROWS), all in one transaction.
 
     Inside transaction.atomic() they appear at commit and vanish on rollback. Returns the jobs that
-    features did not let in.
+    features did not let in, in order. Raises UniqueLockBusy.
     """
     connection = database(using)
     rows_at_a_time = settings.get().max_bulk_rows
-    if len(pushes) > rows_at_a_time:
-        with transaction.atomic(using=connection.alias, savepoint=False):
-            pages = range(0, len(pushes), rows_at_a_time)
-            return [
-                refusal
-                for start in pages
-                for refusal in _push(connection, pushes[start : start + rows_at_a_time])
-            ]
-    return _push(connection, pushes) if pushes else []
+    if len(pushes) <= rows_at_a_time:
+        return _push(connection, pushes) if pushes else []
+    with transaction.atomic(using=connection.alias, savepoint=False), unique.patient():
+        held = unique.hold(connection, pushes, page=rows_at_a_time)
+        refused = []
+        for start in range(0, len(held.pushes), rows_at_a_time):
+            page = _push(connection, held.pushes[start : start + rows_at_a_time])
+            refused += [r._replace(place=held.places[start + r.place]) for r in page]
+        refused += refusals(unique.settle_duplicates(connection, held.duplicates))
+        return sorted(refused)
 
 
 def push_alike(
@@ -296,11 +298,14 @@ def together(*, using: str | None = None) -> Iterator[None]:
         yield
 
 
-def statement(pushes: Sequence[Pushable], *, wake: bool) -> tuple[str, list[Any]]:
+def statement(
+    pushes: Sequence[Pushable], *, wake: bool, patience_ms: int | None = None, apart: bool = False
+) -> tuple[str, list[Any]]:
     """Return the statement that stores these jobs, and its parameters.
 
     With wake, which is right where it commits by itself, new queues become known and idle
-    workers hear of it; else upkeep and a statement after the commit see to that.
+    workers hear of it; else upkeep and a statement after the commit see to that. With apart, a
+    job whose unique lock is in doubt for patience_ms is refused alone.
     """
     columns = _columns(pushes)
     if any(p.traits is not None for p in pushes):
@@ -309,7 +314,8 @@ def statement(pushes: Sequence[Pushable], *, wake: bool) -> tuple[str, list[Any]
             [p.delay_seconds for p in pushes],
             [p.traits for p in pushes],
         ]
-        return PUSH_TRAITS, [*columns, *more, wake]
+        patience = unique.patience_ms() if patience_ms is None else patience_ms
+        return PUSH_TRAITS, [*columns, *more, wake, patience, apart]
     if all(p.at is None and p.delay_seconds is None for p in pushes):
         return PUSH, [*columns, wake]
     times: list[list[Any]] = [[p.at for p in pushes], [p.delay_seconds for p in pushes]]
@@ -318,9 +324,10 @@ def statement(pushes: Sequence[Pushable], *, wake: bool) -> tuple[str, list[Any]
 
 def _push(connection: BaseDatabaseWrapper, pushes: Sequence[Push]) -> list[Refusal]:
     autocommit = not connection.in_atomic_block
-    refused = refusals(execute(connection, *statement(pushes, wake=autocommit)))
-    kept_out = {refusal.jid for refusal in refused}
-    tracked = [p.jid for p in pushes if p.tracked and p.jid not in kept_out]
+    with unique.patient():
+        refused = refusals(execute(connection, *statement(pushes, wake=autocommit)))
+    kept_out = {refusal.place for refusal in refused}
+    tracked = [p.jid for place, p in enumerate(pushes) if p.tracked and place not in kept_out]
     _after(connection, {p.queue for p in pushes}, len(pushes), tracked=tracked)
     return refused
 

@@ -19,9 +19,9 @@ PUSH_TRAITS_FUNCTION: Final = f"""
 CREATE OR REPLACE FUNCTION faktory_django_push_traits_v1(
     queues text[], priorities smallint[], jids text[], jobtypes text[], reserve_fors int[],
     bodies text[], failures text[], ats timestamptz[], delays float8[], traits jsonb[],
-    wake boolean
+    wake boolean, patience_ms int, apart boolean
 )
-RETURNS TABLE (jid text, code text, message text, other text)
+RETURNS TABLE (place int, code text, message text, other text)
 LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
@@ -30,6 +30,8 @@ DECLARE
     due_ats timestamptz[];
     stored boolean[] := array_fill(true, ARRAY[cardinality(jids)]);
     entered_queues text[];
+    holders text[];
+    busy boolean[];
 BEGIN
     -- a time that has come by the database's clock means now
     SELECT array_agg(
@@ -38,6 +40,17 @@ BEGIN
     )
     INTO due_ats
     FROM unnest(ats, delays) WITH ORDINALITY AS p(at, delay, nr);
+    traits := faktory_django_expiry_v1(traits, due_ats, moment);
+    IF EXISTS (SELECT FROM unnest(traits) AS t(traits) WHERE t.traits ? 'unique') THEN
+        -- the last that may refuse: no job that another feature has refused takes a lock
+        SELECT l.holders, l.busy, l.taken
+        INTO holders, busy, stored
+        FROM faktory_django_lock_v1(
+            queues, jids, jobtypes, due_ats, traits, stored, patience_ms, apart) AS l;
+        SELECT array_agg(t.traits #- '{{unique,held}}' ORDER BY t.nr)
+        INTO traits
+        FROM unnest(traits) WITH ORDINALITY AS t(traits, nr);
+    END IF;
 
     WITH given AS MATERIALIZED (
         SELECT p.*, CASE WHEN p.body ^@ '{{"created_at":' THEN p.body
@@ -94,6 +107,13 @@ BEGIN
         ON CONFLICT (name) DO NOTHING;
         PERFORM faktory_django_wake_v1(entered_queues, cardinality(queues));
     END IF;
+
+    IF false = ANY(stored) THEN
+        -- when the rest is stored: a job may stand for a later one of the same push
+        RETURN QUERY
+        SELECT d.place, d.code, d.message, d.other
+        FROM faktory_django_duplicates_v1(holders, busy, bodies, due_ats, traits) AS d;
+    END IF;
 END
 $$
 """
@@ -102,20 +122,26 @@ PUSH_TRAITS: Final = """
 SELECT *
 FROM faktory_django_push_traits_v1(
     %b::text[], %b::smallint[], %b::text[], %b::text[], %b::int[], %b::text[], %b::text[],
-    %b::timestamptz[], %b::float8[], %b::text[]::jsonb[], %b)
+    %b::timestamptz[], %b::float8[], %b::text[]::jsonb[], %b, %b, %b)
 """
 
 
 class Refusal(NamedTuple):
     """A job that a feature did not let in: the code and the words of the protocol's error.
 
-    other is the jid of the job that stands for it, if there is one.
+    place is that of the job in its push; other is the jid of the job that stands for it, if there
+    is one. Without a code it is no error: message is the word for what became of it.
     """
 
-    jid: str
+    place: int
     code: str
     message: str
     other: str | None = None
+
+    @property
+    def words(self) -> str:
+        """What a client of the wire hears; a code of its own stands in front."""
+        return self.message if self.code == "ERR" else f"{self.code} {self.message}"
 
 
 def refusals(rows: Sequence[tuple[Any, ...]]) -> list[Refusal]:

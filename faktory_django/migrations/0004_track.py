@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
                     models.TextField(
                         db_collation="C",
                         db_default="",
-                        help_text="how the job ended when that was not success: failed or discarded",
+                        help_text="how the job ended when that was not success: failed, discarded or expired",
                     ),
                 ),
                 (

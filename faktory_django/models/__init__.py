@@ -11,6 +11,7 @@ from .process import Process, Waiter
 from .queue import Queue
 from .ready import Level, Ready
 from .track import Track
+from .unique import UniqueLock
 
 __all__ = [
     "BUCKETS",
@@ -33,5 +34,6 @@ __all__ = [
     "RetryJob",
     "ScheduledJob",
     "Track",
+    "UniqueLock",
     "Waiter",
 ]

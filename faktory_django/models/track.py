@@ -16,7 +16,8 @@ class Track(models.Model):
     description = models.TextField(null=True, help_text=_("what it is doing, in its own words"))
     updated_at = models.DateTimeField(help_text=_("when it was last said"))
     end = name_field(
-        _("how the job ended when that was not success: failed or discarded"), db_default=""
+        _("how the job ended when that was not success: failed, discarded or expired"),
+        db_default="",
     )
     ended_at = models.DateTimeField(
         null=True, help_text=_("when it was seen that the job had ended; empty until then")

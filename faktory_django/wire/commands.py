@@ -15,6 +15,7 @@ import msgspec
 import psycopg
 from django.db import Error as DjangoDatabaseError
 
+from faktory_django.features import unique
 from faktory_django.lifecycle import mutate, queues
 from faktory_django.lifecycle.by_jid import ACK_JIDS, Holding, fail_jids, holding_params
 from faktory_django.lifecycle.flush import flush
@@ -23,6 +24,7 @@ from faktory_django.lifecycle.push import statement
 from faktory_django.lifecycle.push_traits import refusals
 from faktory_django.lifecycle.retry import Error
 from faktory_django.lifecycle.track import FOLLOW
+from faktory_django.lifecycle.unique import patience_ms
 
 from . import frames, requests, tracks
 from .database import DatabaseGone
@@ -159,12 +161,20 @@ class Commands:
         What the database does not like is looked for by halves, and harms no other.
         """
         try:
-            rows = await link.execute(*statement([job for _, job in jobs], wake=True))
-            kept_out = {refusal.jid: refusal for refusal in refusals(rows)}
-            for item, job in jobs if kept_out else ():
-                if (refusal := kept_out.get(job.jid)) is not None:
-                    refused.setdefault(id(item), {})[job.jid] = refusal.message
-            if tracked := [j.jid for _, j in jobs if j.tracked and j.jid not in kept_out]:
+            wanted = statement(
+                [job for _, job in jobs], wake=True, apart=True, patience_ms=self._patience_ms()
+            )
+            kept_out = {r.place: r for r in refusals(await link.execute(*wanted))}
+            for place, refusal in kept_out.items():
+                if refusal.code:
+                    item, job = jobs[place]
+                    refused.setdefault(id(item), {})[job.jid] = refusal.words
+            tracked = [
+                job.jid
+                for place, (_, job) in enumerate(jobs)
+                if job.tracked and place not in kept_out
+            ]
+            if tracked:
                 await _follow(link, tracked)
         except DatabaseGone as wrong:
             for item, job in jobs:
@@ -179,6 +189,10 @@ class Commands:
             jobtype = frames.echo(job.jobtype.encode())
             logger.warning("a push of a %s was refused: %s", jobtype, _words(wrong))
             refused.setdefault(id(item), {})[job.jid] = _words(wrong)
+
+    def _patience_ms(self) -> int:
+        """Return how long pushes wait for another transaction: others wait behind them."""
+        return min(patience_ms(), int(self._command_seconds * 1_000 / 5))
 
     # fetch, ack, fail, beat
 
@@ -376,7 +390,11 @@ def _pushed(item: Pushing, refused: dict[str, str]) -> None:
         item.client.answer(item.turn, frames.bulk(msgspec.json.encode(every)))
     elif refused:
         (text,) = refused.values()
-        item.client.answer(item.turn, frames.error(text))
+        code, _, words = text.partition(" ")
+        of_its_own = code == unique.CODE
+        item.client.answer(
+            item.turn, frames.error(words, code) if of_its_own else frames.error(text)
+        )
     else:
         item.client.answer(item.turn, frames.OK)
 

@@ -16,9 +16,10 @@ import psycopg
 from django.db import Error as DjangoDatabaseError
 
 from faktory_django import payload, settings
-from faktory_django.lifecycle import reservation
+from faktory_django.lifecycle import expiry, reservation
 from faktory_django.lifecycle.beat import STOP_WAITING, WAIT
 from faktory_django.lifecycle.fetch import Consumer
+from faktory_django.lifecycle.start import sort_out, unlocking
 from faktory_django.lifecycle.turn import CLAIM_EACH
 from faktory_django.settings import check_queue_name
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from faktory_django.lifecycle.fetch import Claimed
+    from faktory_django.lifecycle.start import Sorted
 
     from .client import Client
     from .database import Desk, Link
@@ -37,6 +39,9 @@ logger = logging.getLogger(__name__)
 
 FETCH_SECONDS: Final = 2.0
 MAX_CLAIM: Final = 500
+# How many more are claimed at once where jobs have expired, and for how long one claim goes on.
+EXPIRED_AT_ONCE: Final = 100
+EXPIRED_SECONDS: Final = 0.25
 
 
 @dataclass(eq=False, slots=True)
@@ -69,6 +74,7 @@ class Dealer:
         self._registered: frozenset[str] = frozenset()
         self._unclaimed: list[int] = []
         self._last_lease = 0
+        self._claimed_lease = 0
         self._in_doubt = False
 
     # what the server calls
@@ -173,27 +179,59 @@ class Dealer:
         except DatabaseGone as wrong:
             self._in_doubt = True
             self._fail(asking, str(wrong))
-        except psycopg.Error as wrong:
+        except (psycopg.Error, DjangoDatabaseError) as wrong:
+            # what it took is not dealt out: it goes back
             logger.exception("a claim failed")
+            self._in_doubt = True
             self._fail(asking, str(wrong))
         else:
             self._deal(asking, found)
 
     async def _claim(self, names: tuple[str, ...], asking: list[Waiter]) -> list[Claimed]:
-        wids = [w.client.session.wid or "" for w in asking]
+        """Claim for those that ask, past what has expired, though not for ever at one go."""
+        until = time.monotonic() + EXPIRED_SECONDS
+        found: list[Claimed] = []
+        starting: list[Claimed] = []
+        extra = 0
+        while True:
+            wids = [w.client.session.wid or "" for w in asking[len(found) :]]
+            seen = await self._look(names, [*wids, *[""] * extra])
+            found += seen.to_run
+            starting += seen.to_unlock
+            if not seen.expired or len(found) >= len(asking):
+                break
+            # it is among others of its kind
+            extra = EXPIRED_AT_ONCE
+            if time.monotonic() > until:
+                for waiter in asking[len(found) :]:
+                    waiter.looks = True
+                break
+        found, rest = found[: len(asking)], found[len(asking) :]
+        self._unclaimed += [job.lease for job in rest]
+        if started := [job for job in starting if job not in rest]:
+            await self._link.execute(*unlocking(started))
+        return found
+
+    async def _look(self, names: tuple[str, ...], wids: list[str]) -> Sorted:
+        """Claim a job for each of these, and throw away what has expired."""
         params = self._consumer.claim_params(names, wids)
         stirs = self._stirs
         turn = self._consumer.took(await self._link.execute(CLAIM_EACH, params))
         if turn.jobs:
-            self._last_lease = max(self._last_lease, turn.jobs[-1].lease)
+            self._claimed_lease = max(self._claimed_lease, turn.jobs[-1].lease)
+        seen = sort_out(turn.jobs, turn.moment)
+        if seen.expired:
+            await self._desk.call(expiry.throw_away, seen.expired)
         # only what was looked for from the beginning is known not to be there, and only if
         # nothing has come while the answer was under way
-        nothing_left = len(turn.jobs) < len(asking) and turn.swept and stirs == self._stirs
+        nothing_left = len(turn.jobs) < len(wids) and turn.swept and stirs == self._stirs
         if nothing_left and self._covers(names):
             self._empty_since[names] = time.monotonic()
-        return turn.jobs
+        return seen
 
     def _deal(self, asking: list[Waiter], found: list[Claimed]) -> None:
+        # until here an error puts all of it back
+        self._last_lease = self._claimed_lease
         jobs = iter(found)
         for waiter in asking:
             waiter.asked = False

@@ -44,13 +44,14 @@ def answer(status: Status) -> bytes:
     """Return the reply to TRACK GET: percent and desc only when they were ever said."""
     if not status.tracked and not _asks_for_it(status.body):
         status = nobody(status.jid)
-    said = status.updated_at if status.state != "unknown" else None
+    state = tracking.WIRE_STATES[status.state]
+    said = status.updated_at if state != "unknown" else None
     facts: dict[str, Any] = {"jid": status.jid}
     if said is not None and status.percent is not None:
         facts["percent"] = status.percent
     if said is not None and status.text is not None:
         facts["desc"] = status.text
-    facts["state"] = tracking.WIRE_STATES[status.state]
+    facts["state"] = state
     facts["updated_at"] = said.astimezone(UTC).isoformat().replace("+00:00", "Z") if said else ""
     return frames.bulk(msgspec.json.encode(facts))
 

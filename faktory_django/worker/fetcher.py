@@ -24,13 +24,14 @@ from psycopg.pq import ConnStatus
 
 from faktory_django import notify, settings, signals
 from faktory_django.errors import DatabaseNotReady
-from faktory_django.lifecycle import beat, install
+from faktory_django.lifecycle import beat, expiry, install
 from faktory_django.lifecycle.ack import LeaseAck, Tally
 from faktory_django.lifecycle.connection import execute
 from faktory_django.lifecycle.fail import Failing, Moved, fail
 from faktory_django.lifecycle.fetch import Claimed, Consumer
 from faktory_django.lifecycle.reservation import hand_back, return_strays
 from faktory_django.lifecycle.retry import Fate
+from faktory_django.lifecycle.start import sort_out, unlocking
 from faktory_django.processes import dedicated
 
 from .connections import in_one_line
@@ -111,6 +112,7 @@ class Fetcher:
         self._outcomes: deque[Outcome] = deque()
         self._failures: list[Outcome] = []
         self._held: dict[int, _Held] = {}
+        self._arrived: list[Turn] = []
         self._returning: list[Claimed] = []
         self._in_hand = 0
         self._mean_run = HORIZON_SECONDS
@@ -171,6 +173,7 @@ class Fetcher:
 
     def _step(self) -> None:
         connection = self._connected()
+        self._start(connection)
         self._collect()
         self._hand_back_overdue(connection)
         if self.quiet and self._consumer.waiting:
@@ -224,10 +227,26 @@ class Fetcher:
             self._in_hand += len(turn.jobs)
             size = sum(len(job.body) for job in turn.jobs) / len(turn.jobs)
             self._mean_size += (size - self._mean_size) / 2
-            self._submitted_at = time.monotonic()
-            self.crew.submit(turn.jobs, turn.moment)
+            self._arrived.append(turn)
+            self._start(connection)
         if wanted:
             self._plan_next_claim(turn, wanted, was_waiting)
+
+    def _start(self, connection: BaseDatabaseWrapper) -> None:
+        """Start what was claimed, but for jobs that have expired; again until it has worked out."""
+        while self._arrived:
+            turn = self._arrived[0]
+            found = sort_out(turn.jobs, turn.moment)
+            if found.to_unlock:
+                execute(connection, *unlocking(found.to_unlock))
+            if found.expired:
+                expiry.throw_away(connection, found.expired)
+            del self._arrived[0]
+            for job in found.expired:
+                self._ended(job.lease, None)
+            if found.to_run:
+                self._submitted_at = time.monotonic()
+                self.crew.submit(found.to_run, turn.moment)
 
     def _plan_next_claim(self, turn: Turn, wanted: int, was_waiting: bool) -> None:  # noqa: FBT001
         now = time.monotonic()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PLAIN: Final = (
     *("overview", "busy", "queues", "scheduled", "retries", "dead", "errors", "cron"),
-    *("types", "storage", "audit"),
+    *("types", "storage", "audit", "locks"),
 )
 # What comes after a hyphen in a name tells pages of one URL apart.
 PAGES: Final[dict[str, Parts]] = {

@@ -68,6 +68,8 @@ _ROWS: Final = (
     " RETURNING id) INSERT INTO faktory_django_crontick (entry_id, tick_at, jid, problem)"
     " SELECT id, now() - nr * interval '1 s', %(jid)s, p.problem FROM entry,"
     " (VALUES (1, ''), (2, %(any)s)) AS p(nr, problem)",
+    "INSERT INTO faktory_django_uniquelock (key, jid, queue, jobtype, until, taken_at, expires_at)"
+    " VALUES (%(any)s, %(jid)s, %(queue)s, %(jobtype)s, %(any)s, now(), now())",
     'WITH entry AS (INSERT INTO faktory_django_auditentry ("user", act, target, what, filter)'
     " VALUES (%(any)s, %(any)s, %(any)s, %(any)s, %(any)s) RETURNING id)"
     " INSERT INTO faktory_django_operation (audit_id, last, total, state, problem)"

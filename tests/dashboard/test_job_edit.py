@@ -212,3 +212,11 @@ def test_a_job_that_cannot_be_read_says_so(chief: Client) -> None:
 
     assert "The job is not readable" in page.content.decode()
     assert chief.post(url(), {}).status_code == 200
+
+
+def test_a_copy_of_a_unique_job_says_who_holds_its_lock(chief: Client) -> None:
+    first = copy(send(chief, custom='{"unique_for": 60}'))
+
+    refused = send(chief, custom='{"unique_for": 60}')
+
+    assert f"Another job holds the unique lock, {first.jid}" in errors(refused)

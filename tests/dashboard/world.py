@@ -19,7 +19,7 @@ from faktory_django.lifecycle.matching import Source
 from faktory_django.lifecycle.push import Push, push
 from faktory_django.lifecycle.stats import fold
 from faktory_django.lifecycle.track import Report
-from faktory_django.models import AuditEntry, CronEntry, CronTick, Operation
+from faktory_django.models import AuditEntry, CronEntry, CronTick, Operation, UniqueLock
 
 from . import history, workers
 
@@ -120,6 +120,7 @@ def build() -> World:
     fill_set("deadjob", "dead", 24, (-i * 7_000 for i in range(24)), failed=True)
     queues.pause("mail")
     _tick()
+    _lock()
     history.write(TYPES)
     fold(connection)
     return World(
@@ -181,6 +182,22 @@ def _tick() -> None:
             at = datetime.now(tz=UTC) - timedelta(minutes=5 + past * 60)
             CronTick.objects.create(entry=entry, tick_at=at, jid=name)
     CronEntry.objects.filter(name=PERIODIC[-1][0]).update(paused=True)
+
+
+def _lock() -> None:
+    """Let jobs hold unique locks, one of them for longer than its time."""
+    at = datetime.now(tz=UTC)
+    for number, (place, minutes) in enumerate((("scheduled", 90), ("retry", 12), ("dead", -5))):
+        jobtype, (queue, _args) = _kind(number)
+        UniqueLock.objects.create(
+            key=f"{number:032x}",
+            jid=jid(place, number),
+            queue=queue,
+            jobtype=jobtype,
+            until=("start", "success")[number % 2],
+            taken_at=at - timedelta(minutes=30),
+            expires_at=at + timedelta(minutes=minutes),
+        )
 
 
 def _act() -> int:

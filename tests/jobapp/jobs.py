@@ -46,6 +46,12 @@ def record_sleep(path: str, text: str, seconds: float) -> None:
     note(path, f"end {text}")
 
 
+@job(atomic=True)
+def record_atomic(path: str, text: str) -> None:
+    """Write text to the ledger; its end is part of its transaction."""
+    note(path, text)
+
+
 @job
 async def record_async(path: str, text: str, seconds: float = 0) -> None:
     """Write when it starts and when it ends."""
