@@ -1,4 +1,4 @@
-"""What migrations cannot hold: functions and storage options. Idempotent.
+"""What migrations cannot hold: functions, partitions and storage options. Idempotent.
 
 The migration and post_migrate call it, so a database made without migrations has it too.
 """
@@ -14,6 +14,7 @@ from faktory_django.notify import WAKE_FUNCTION
 
 from .by_jid import ACK_FUNCTION
 from .connection import execute
+from .partitions import BUCKET_FUNCTION, PARTITIONS_FUNCTION, split
 from .push import PUSH_ALIKE_FUNCTION, PUSH_FUNCTION, SCHEDULE_FUNCTION
 from .stats import ADD_FUNCTION
 from .turn import TURN_FUNCTION
@@ -48,6 +49,8 @@ FUNCTIONS: Final = (
     TURN_FUNCTION,
     ACK_FUNCTION,
     ADD_FUNCTION,
+    BUCKET_FUNCTION,
+    PARTITIONS_FUNCTION,
 )
 OPTIONS_OF: Final = """
 SELECT coalesce(array_to_string(reloptions, ', '), '')
@@ -59,13 +62,15 @@ MISSING: Final = """
 SELECT name
 FROM unnest(ARRAY['faktory_django_push_v1', 'faktory_django_push_alike_v1',
     'faktory_django_schedule_v1', 'faktory_django_turn_v1', 'faktory_django_wake_v1',
-    'faktory_django_add_v1', 'faktory_django_ack_v1']) AS name
+    'faktory_django_add_v1', 'faktory_django_ack_v1', 'faktory_django_bucket_v1',
+    'faktory_django_partitions_v1']) AS name
 WHERE to_regproc(name) IS NULL
 """
 
 
 def install(connection: BaseDatabaseWrapper) -> None:
-    """Make functions and storage options, in the current schema."""
+    """Make functions, partitions and storage options, in the current schema."""
+    split(connection)
     for sql in FUNCTIONS:
         execute(connection, sql)
     for table, options in STORAGE.items():

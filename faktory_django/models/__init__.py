@@ -5,6 +5,7 @@ from .counter import BUCKET_SECONDS, BUCKETS, Counter, CounterDelta
 from .cron import CronDeclaration, CronEntry, CronTick
 from .dashboard import Dashboard
 from .held import DeadJob, RetryJob, ScheduledJob
+from .history import Attempt, FinishedJob, LogLine
 from .job import Job
 from .lease import Lease
 from .process import Process, Waiter
@@ -15,6 +16,7 @@ from .track import Track
 __all__ = [
     "BUCKETS",
     "BUCKET_SECONDS",
+    "Attempt",
     "AuditEntry",
     "Counter",
     "CounterDelta",
@@ -23,9 +25,11 @@ __all__ = [
     "CronTick",
     "Dashboard",
     "DeadJob",
+    "FinishedJob",
     "Job",
     "Lease",
     "Level",
+    "LogLine",
     "Operation",
     "Process",
     "Queue",
