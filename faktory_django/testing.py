@@ -12,15 +12,17 @@ from asgiref.sync import async_to_sync
 from django.db import transaction
 from psycopg.pq import TransactionStatus
 
-from faktory_django import settings
+from faktory_django import payload, settings
 from faktory_django.api.context import hosted
 from faktory_django.errors import InvalidQueueName
-from faktory_django.lifecycle import track
+from faktory_django.features.history import Limited
+from faktory_django.lifecycle import log_lines, track
 from faktory_django.lifecycle.ack import LeaseAck, Tally
 from faktory_django.lifecycle.announce import announce_moved
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.fail import Failing, fail
 from faktory_django.lifecycle.fetch import Claimed, Consumer
+from faktory_django.lifecycle.log_lines import Said
 from faktory_django.lifecycle.track import Report, later
 from faktory_django.worker.runner import Outcome, arun, conclude, prepare, run
 
@@ -43,15 +45,25 @@ class Drained:
 
 
 class Notes:
-    """The host of jobs that are drained: what they say of their progress, until they have ended."""
+    """The host of jobs that are drained: what they say, until they have ended."""
 
     def __init__(self) -> None:
         self._notes: dict[str, Report] = {}
+        self._lines: list[Said] = []
+        self._limit = Limited(settings.get().log_lines)
 
     def progress(self, job: CurrentJob, percent: int | None, text: str | None) -> None:
         """Take a note."""
         report = Report(job.jid, percent, text)
         self._notes[job.jid] = later(self._notes.get(job.jid), report)
+
+    def log(self, job: CurrentJob, text: str) -> None:
+        """Take a line, as a worker does."""
+        if settings.get().log_days and not payload.is_encrypted(job.custom):
+            kept = self._limit.next(text)
+            if kept is not None:
+                about = job.jid, job.jobtype, job.queue, job.attempt
+                self._lines.append(Said(*about, time.monotonic(), kept))
 
     def extend(self, job: CurrentJob, seconds: float) -> None:
         """Do nothing: here a job may take as long as it likes."""
@@ -61,6 +73,12 @@ class Notes:
         if self._notes:
             track.report(connection, list(self._notes.values()))
             self._notes.clear()
+        if self._lines:
+            days = settings.get().log_days
+            ahead = log_lines.ahead(connection)
+            log_lines.write(connection, self._lines, ahead=ahead, days=days)
+        self._lines = []
+        self._limit = Limited(settings.get().log_lines)
 
 
 def drain(

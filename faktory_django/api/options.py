@@ -17,6 +17,7 @@ from faktory_django.errors import (
     InvalidQueueName,
     InvalidTime,
 )
+from faktory_django.features import history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -158,6 +159,8 @@ PUSH_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     "reserve_for": _whole("reserve_for", 60, MAX_RESERVE_FOR),
     "backtrace": _whole("backtrace", 0, 50),
     "custom": _custom,
+    "history": history.days,
+    "keep_result": _flag("keep_result"),
     "using": _using,
 }
 JOB_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {

@@ -108,7 +108,8 @@ BEGIN
 END
 $$;
     EXECUTE format(
-        'ALTER FUNCTION faktory_django_partitions_v1(text, int[], int) SET search_path = %%I, pg_temp',
+        'ALTER FUNCTION faktory_django_partitions_v1(text, int[], int)'
+        ' SET search_path = %%I, pg_temp',
         current_schema());
 END
 $do$

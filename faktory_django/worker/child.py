@@ -189,8 +189,7 @@ class Slots:
 
     def _finished(self, outcome: Outcome) -> None:
         _log_end(outcome)
-        if outcome.verdict is not None:
-            self.reporter.ended(outcome)
+        self.reporter.ended(outcome)
         with self._lock:
             self._in_hand[outcome.is_async] -= 1
         self._done(outcome)
