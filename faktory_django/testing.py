@@ -6,7 +6,7 @@ import secrets
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asgiref.sync import async_to_sync
 from django.db import transaction
@@ -20,10 +20,11 @@ from faktory_django.lifecycle import log_lines, track
 from faktory_django.lifecycle.ack import LeaseAck, Tally
 from faktory_django.lifecycle.announce import announce_moved
 from faktory_django.lifecycle.connection import database, execute
-from faktory_django.lifecycle.fail import Failing, fail
+from faktory_django.lifecycle.fail import fail
 from faktory_django.lifecycle.fetch import Claimed, Consumer
 from faktory_django.lifecycle.log_lines import Said
 from faktory_django.lifecycle.track import Report, later
+from faktory_django.worker.fetcher import failing_of
 from faktory_django.worker.runner import Outcome, arun, conclude, prepare, run
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def drain(
         if len(drained.ran) >= limit:
             raise RuntimeError(f"drain has run {limit} jobs and there are more")
         with _shield(connection), hosted(notes):
-            outcome, raised = _run(connection, turn.jobs[0], turn.moment)
+            outcome, raised = _run(connection, turn.jobs[0], turn.moment, consumer.wid)
         drained.ran.append(outcome.jobtype)
         notes.write(connection)
         _finish(connection, consumer, names, outcome)
@@ -134,9 +135,9 @@ def _shield(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 
 def _run(
-    connection: BaseDatabaseWrapper, claimed: Claimed, moment: float
+    connection: BaseDatabaseWrapper, claimed: Claimed, moment: float, wid: str
 ) -> tuple[Outcome, BaseException | None]:
-    prepared = prepare(claimed)
+    prepared = prepare(claimed, wid)
     waited = max(0.0, moment - claimed.enqueued_at)
     if not prepared.is_async:
         outcome = run(prepared, waited=waited, using=connection.alias)
@@ -156,14 +157,16 @@ def _finish(
     queues: Sequence[str],
     outcome: Outcome,
 ) -> None:
-    lease, acks = outcome.claimed.lease, LeaseAck(outcome.claimed.lease, ends=True)
+    acks = LeaseAck(outcome.claimed.lease, ends=True)
     with transaction.atomic(using=connection.alias):
         if outcome.verdict is not None:
-            verdict: Any = outcome.verdict
-            failing = Failing(outcome.claimed.id, lease, verdict, outcome.counts)
+            failing = failing_of(outcome, outcome.verdict)
             announce_moved(connection, fail(connection, [failing]))
         elif not outcome.acked:
             acks.ids.append(outcome.claimed.id)
+            acks.traited = outcome.claimed.traits is not None
+            if outcome.note is not None:
+                acks.notes[outcome.claimed.id] = outcome.note
             tally = acks.tallies[outcome.claimed.queue, outcome.jobtype] = Tally()
             tally.add(outcome.wait_seconds, outcome.run_seconds)
         consumer.turn(connection, queues, 0, [acks])

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from faktory_django import arguments, crontab, payload, registry, settings
 from faktory_django.errors import InvalidArguments, InvalidOption
+from faktory_django.features import history
 from faktory_django.features.cron import ALL, LAST, POLICIES
 from faktory_django.schedule import read
 
+from . import kept
 from . import options as checks
 from .jobs import Job
 
@@ -92,7 +94,8 @@ def entry(
     zone = settings.project("TIME_ZONE") if tz is None else tz
     read(schedule, zone)
     text, kinds = arguments.encode(args, kwargs or {}, max_depth=_depth())
-    custom = dict(options.pop("custom", None) or {})
+    custom = {**history.said(options), **(options.pop("custom", None) or {})}
+    options = {name: value for name, value in options.items() if name not in kept.OPTIONS}
     if note := payload.noted(kinds, named=bool(kwargs)):
         custom[payload.MARK] = note
     return crontab.Declared(

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 MAX_JID: Final = 255
 # Nothing more happens by itself.
-OVER: Final = frozenset(
-    {"dead", "done", "failed", "discarded", "expired", "cancelled", "unknown"}
-)
+OVER: Final = frozenset({"dead", "done", "failed", "discarded", "expired", "cancelled", "unknown"})
 
 
 class JobStatus(msgspec.Struct, frozen=True):

@@ -78,6 +78,10 @@ def _flag(name: str) -> Callable[[Any], None]:
     return check
 
 
+def _history(value: Any) -> None:
+    history.days(value)
+
+
 def _callable(name: str) -> Callable[[Any], None]:
     def check(value: Any) -> None:
         if not callable(value):
@@ -159,7 +163,7 @@ PUSH_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     "reserve_for": _whole("reserve_for", 60, MAX_RESERVE_FOR),
     "backtrace": _whole("backtrace", 0, 50),
     "custom": _custom,
-    "history": history.days,
+    "history": _history,
     "keep_result": _flag("keep_result"),
     "using": _using,
 }

@@ -66,15 +66,19 @@ def wait(jid: str, *, timeout: float, using: str | None = None) -> Any:
     return result(jid, using=using)
 
 
-async def await_result(jid: str, *, timeout: float, using: str | None = None) -> Any:  # noqa: ASYNC109
+async def await_result(jid: str, *, timeout: float, using: str | None = None) -> Any:
     """wait for async code."""
     pauses = _pauses(jid, timeout, using)
-    while (seconds := await sync_to_async(next)(pauses, None)) is not None:
+    while (seconds := await sync_to_async(_next)(pauses)) is not None:
         await asyncio.sleep(seconds)
     return await sync_to_async(result)(jid, using=using)
 
 
-def _pauses(jid: str, timeout: float, using: str | None) -> Iterator[float]:
+def _next(pauses: Iterator[float]) -> float | None:
+    return next(pauses, None)
+
+
+def _pauses(jid: str, timeout: Any, using: str | None) -> Iterator[float]:
     """Yield seconds to wait until the job is over."""
     number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
     if not number or not 0 <= timeout <= MAX_TIMEOUT_SECONDS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from faktory_django import arguments
 from faktory_django.errors import InvalidArguments, InvalidOption
@@ -28,12 +28,35 @@ MAX_LINE: Final = 1_000
 OUTCOMES: Final = ("done", "failed", "dead", "discarded", "expired", "cancelled")
 
 
+class Settings(Protocol):
+    """The settings that say what is kept."""
+
+    @property
+    def history_days(self) -> int: ...
+    @property
+    def history_args(self) -> bool: ...
+    @property
+    def history_off_queues(self) -> tuple[str, ...]: ...
+
+
 class Defaults(NamedTuple):
     """What the settings say: HISTORY_DAYS, HISTORY_ARGS, HISTORY_OFF_QUEUES."""
 
     days: int = 0
     args: bool = False
     off_queues: Collection[str] = ()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Defaults:
+        """Return what they say."""
+        return cls(settings.history_days, settings.history_args, settings.history_off_queues)
+
+    def applies(self, queue: str) -> bool:
+        """Return whether jobs of a queue are kept that say nothing of it."""
+        return self.days > 0 and queue not in self.off_queues
+
+
+NOTHING: Final = Defaults()
 
 
 def days(value: object) -> int:
@@ -52,25 +75,46 @@ def days(value: object) -> int:
     return whole
 
 
-def traits(
-    custom: Mapping[str, Any] | None, *, queue: str, defaults: Defaults
-) -> dict[str, Any] | None:
-    """Return the trait of a job that is kept when it has ended, None for one that is not.
+def traits(custom: Mapping[str, Any], *, queue: str, defaults: Defaults) -> dict[str, Any]:
+    """Return the trait of a job that is kept when it has ended, nothing for one that is not.
 
     What the job says counts, then the settings. Raises InvalidOption for what it cannot say.
     """
-    told = _told(custom.get(DAYS)) if custom else None
-    result = _asks_for_result(custom.get(RESULT)) if custom else False
+    told = _told(custom.get(DAYS))
+    result = _asks_for_result(custom.get(RESULT))
     if told is None:
-        told = 0 if queue in defaults.off_queues else defaults.days
+        told = defaults.days if defaults.applies(queue) else 0
         told = max(told, RESULT_DAYS) if result else told
     if not told:
-        return None
+        return {}
     found: dict[str, Any] = {"days": told}
     if result:
         found["result"] = True
     if defaults.args:
         found["args"] = True
+    return {KEEP: found}
+
+
+def said(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the options history and keep_result become in custom.
+
+    Raises InvalidOption for what cannot be both.
+    """
+    found: dict[str, Any] = {}
+    if "history" in options:
+        found[DAYS] = days(options["history"])
+    if options.get("keep_result"):
+        if found.get(DAYS) == 0:
+            raise InvalidOption("a result is kept in the history: keep_result and history=False")
+        found[RESULT] = True
+    return found
+
+
+def keep_of(traits: str | None) -> dict[str, Any] | None:
+    """Return what the traits of a job, as text, say of what is kept of it; None for nothing."""
+    if traits is None or f'"{KEEP}"' not in traits:
+        return None
+    found: dict[str, Any] | None = json.loads(traits).get(KEEP)
     return found
 
 
@@ -78,7 +122,9 @@ def _told(value: object) -> int | None:
     if value is None:
         return None
     if type(value) is not int or not 0 <= value <= MAX_DAYS:
-        raise InvalidOption(f"custom.{DAYS} must be an int from 0 to {MAX_DAYS}, got {value!r:.100}")
+        raise InvalidOption(
+            f"custom.{DAYS} must be an int from 0 to {MAX_DAYS}, got {value!r:.100}"
+        )
     return value
 
 

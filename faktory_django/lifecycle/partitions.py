@@ -25,10 +25,11 @@ TABLES: Final = (FINISHED, ATTEMPTS, LOG_LINES)
 BUCKET_FUNCTION: Final = """
 CREATE OR REPLACE FUNCTION faktory_django_bucket_v1(days int, at timestamptz)
 RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-SELECT CASE WHEN days <= 40 THEN
-    (date_part('year', d.day) * 10000 + date_part('month', d.day) * 100 + date_part('day', d.day))
-    ELSE date_part('year', d.day) * 100 + date_part('month', d.day) END::int
-FROM (SELECT (at AT TIME ZONE 'UTC')::date + days AS day) AS d
+SELECT (date_part('year', at AT TIME ZONE 'UTC' + days * interval '1 day') * 100
+    + date_part('month', at AT TIME ZONE 'UTC' + days * interval '1 day'))::int
+    * CASE WHEN days <= 40 THEN 100 ELSE 1 END
+    + CASE WHEN days <= 40
+        THEN date_part('day', at AT TIME ZONE 'UTC' + days * interval '1 day')::int ELSE 0 END
 $$
 """
 

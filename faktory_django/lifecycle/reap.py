@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from django.db import transaction
 
 from faktory_django import payload, registry, signals
+from faktory_django.features.history import note
 
 from .announce import announce, announce_moved
+from .attempts import CRASHED, crashed_params
+from .clock import RFC3339
 from .connection import execute
 from .dead import Buried, push_on_dead
 from .fail import Failing, fail
 from .lanes import RETURNED
-from .push import RFC3339
 from .retry import Error, delay_of, judge
+from .settle import settled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +34,7 @@ EXPIRED_ERROR: Final = Error.cut("ReservationExpired", "Faktory job reservation 
 # Of these the ones that had crashed most often are: their neighbours most likely did nothing.
 REAP: Final = f"""
 WITH held AS MATERIALIZED (
-    SELECT l.id, l.ids
+    SELECT l.id, l.ids, l.wid
     FROM faktory_django_lease l
     WHERE l.id = ANY(%(leases)b::bigint[])
     ORDER BY l.id
@@ -56,13 +59,13 @@ WITH held AS MATERIALIZED (
     RETURNING j.*
 ), died AS (
     INSERT INTO faktory_django_deadjob
-        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, died_at)
+        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits, died_at)
     SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body,
         '{{"failed_at":"' || {RFC3339.format("clock_timestamp()")} || '",' || %(failure)s,
-        clock_timestamp()
+        traits, clock_timestamp()
     FROM poison
-    RETURNING queue, jobtype, body, failure
-), counted AS (
+    RETURNING *
+), {settled("died", outcome="'dead'", note="%(note)s::text::jsonb")}, counted AS (
     INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, reaped)
     SELECT date_trunc('minute', clock_timestamp()), queue, jobtype, count(*)
     FROM found
@@ -76,9 +79,9 @@ WITH held AS MATERIALIZED (
     SET crashes = j.crashes + 1
     FROM back b
     WHERE j.id = b.id AND b.guilty
-), {RETURNED}
-SELECT (SELECT count(*) FROM found), (SELECT count(*) FROM woken), d.queue, d.jobtype, d.body,
-    d.failure
+), {CRASHED}, {RETURNED}
+SELECT (SELECT count(*) FROM found), (SELECT count(*) FROM woken),
+    (SELECT count(*) FROM settled), d.queue, d.jobtype, d.body, d.failure
 FROM (SELECT) AS one
 LEFT JOIN died d ON true
 """
@@ -239,15 +242,16 @@ def reap(
         return 0
     error = Error.cut("CrashedWorker", f"the process that ran it died: {reason}")
     failure = judge(-1, None, error).failure
-    params = {
+    params = crashed_params(error) | {
         "leases": sorted(leases),
         "blamed": None if blamed is None else list(blamed),
         "max_crashes": max_crashes,
         "failure": failure,
+        "note": note(error=error.named()),
     }
     with transaction.atomic(using=connection.alias, savepoint=False):
         rows = execute(connection, REAP, params)
-        died = [Buried(*row[2:]) for row in rows if row[2] is not None]
+        died = [Buried(*row[3:]) for row in rows if row[3] is not None]
         push_on_dead(connection, died)
         announce(connection, signals.dead, died)
     return int(rows[0][0])
@@ -340,7 +344,7 @@ def _fail_expired(connection: BaseDatabaseWrapper, page: Sequence[tuple[Any, ...
     for job, failure, body, jobtype in execute(connection, HELD_JOBS, {"ids": sorted(lease_of)}):
         delay = delay_of(registry.find(jobtype))
         verdict = judge(payload.retry_of(body), failure, EXPIRED_ERROR, delay=delay)
-        failings.append(Failing(job, lease_of[job], verdict))
+        failings.append(Failing(job, lease_of[job], verdict, error=EXPIRED_ERROR))
     moved = fail(connection, failings) if failings else []
     announce_moved(connection, moved)
     return len(moved)

@@ -14,7 +14,7 @@ def install(_historical: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("faktory_django", "0004_track"),
+        ("faktory_django", "0005_traits"),
     ]
 
     operations = [

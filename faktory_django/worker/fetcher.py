@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from faktory_django.lifecycle.fetch import Turn
+    from faktory_django.lifecycle.retry import Verdict
 
     from .options import WorkerOptions
     from .runner import Outcome
@@ -87,6 +88,8 @@ class _Held:
     under_way: int
     done: list[int] = field(default_factory=list)
     tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    traited: bool = False
+    notes: dict[int, str] = field(default_factory=dict)
 
 
 class Fetcher:
@@ -214,7 +217,8 @@ class Fetcher:
         for ack in turn.lost:
             self._say_lost(ack)
         if turn.lease is not None:
-            self._held[turn.lease] = _Held(len(turn.jobs))
+            traited = any(job.traits is not None for job in turn.jobs)
+            self._held[turn.lease] = _Held(len(turn.jobs), traited=traited)
             if not turn.jobs:  # all were discarded; the lease has to go
                 self._dirty_since = time.monotonic()
         if turn.jobs:
@@ -266,6 +270,8 @@ class Fetcher:
         if outcome is None or outcome.acked:
             return
         held.done.append(outcome.claimed.id)
+        if outcome.note is not None:
+            held.notes[outcome.claimed.id] = outcome.note
         key = (outcome.claimed.queue, outcome.jobtype)
         if (tally := held.tallies.get(key)) is None:
             tally = held.tallies[key] = Tally()
@@ -273,7 +279,7 @@ class Fetcher:
 
     def _acks(self) -> list[LeaseAck]:
         return [
-            LeaseAck(lease, held.under_way == 0, held.done, held.tallies)
+            LeaseAck(lease, held.under_way == 0, held.done, held.tallies, held.traited, held.notes)
             for lease, held in sorted(self._held.items())
             if held.done or held.under_way == 0
         ]
@@ -284,18 +290,14 @@ class Fetcher:
                 del self._held[ack.lease]
             else:
                 held = self._held[ack.lease]
-                held.done, held.tallies = [], {}
+                held.done, held.tallies, held.notes = [], {}, {}
         self._dirty_since = None
 
     def _flush_failures(self, connection: BaseDatabaseWrapper) -> None:
         if not self._failures:
             return
         failures = self._failures[:1_000]
-        failings = [
-            Failing(o.claimed.id, o.claimed.lease, o.verdict, o.counts)
-            for o in failures
-            if o.verdict is not None
-        ]
+        failings = [failing_of(o, o.verdict) for o in failures if o.verdict is not None]
         moved = {m.id: m for m in fail(connection, failings)}
         del self._failures[:1_000]
         for outcome in failures:
@@ -432,3 +434,16 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         "jobtype": outcome.jobtype,
         "queue": outcome.claimed.queue,
     }
+
+
+def failing_of(outcome: Outcome, verdict: Verdict) -> Failing:
+    """Return what the store is told of a run that did not succeed."""
+    return Failing(
+        outcome.claimed.id,
+        outcome.claimed.lease,
+        verdict,
+        outcome.counts,
+        note=outcome.note,
+        error=outcome.error,
+        number=outcome.job.attempt if outcome.job is not None else None,
+    )

@@ -70,7 +70,9 @@ def test_an_option_that_cannot_be_is_refused_with_its_value_and_the_limit(value:
 def test_the_job_says_what_is_kept_and_else_the_settings(
     custom: Any, queue: str, defaults: Defaults, found: Any
 ) -> None:
-    assert history.traits(custom, queue=queue, defaults=defaults) == found
+    kept = history.traits(custom or {}, queue=queue, defaults=defaults)
+
+    assert kept == ({} if found is None else {"keep": found})
 
 
 @pytest.mark.parametrize(
@@ -135,6 +137,42 @@ def test_a_result_that_cannot_be_kept_is_no_error_and_says_why(value: Any, remar
 
 def test_a_result_of_just_the_limit_is_kept() -> None:
     assert history.result_of("x" * 18, max_bytes=20, max_depth=3) == Result('"' + "x" * 18 + '"')
+
+
+@pytest.mark.parametrize(
+    ("options", "custom"),
+    [
+        ({}, {}),
+        ({"queue": "q"}, {}),
+        ({"history": 3}, {"history_days": 3}),
+        ({"history": False}, {"history_days": 0}),
+        (
+            {"history": timedelta(days=2), "keep_result": True},
+            {"history_days": 2, "keep_result": True},
+        ),
+        ({"keep_result": True}, {"keep_result": True}),
+        ({"history": False, "keep_result": False}, {"history_days": 0}),
+    ],
+)
+def test_options_become_entries_of_custom(options: Any, custom: Any) -> None:
+    assert history.said(options) == custom
+
+
+def test_a_result_cannot_be_kept_of_a_job_of_which_nothing_is() -> None:
+    with pytest.raises(InvalidOption, match="keep_result and history=False"):
+        history.said({"history": False, "keep_result": True})
+
+
+@pytest.mark.parametrize(
+    ("traits", "keep"),
+    [
+        (None, None),
+        ('{"bid":"keep"}', None),
+        ('{"bid": "b", "keep": {"days": 3}}', {"days": 3}),
+    ],
+)
+def test_the_trait_is_read_from_the_text_of_all(traits: str | None, keep: Any) -> None:
+    assert history.keep_of(traits) == keep
 
 
 def test_a_line_is_cut_and_storable() -> None:

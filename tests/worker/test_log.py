@@ -12,12 +12,12 @@ from faktory_django.models import LogLine
 from tests.jobapp import jobs
 from tests.waiting import until
 
-from .running import Ledger, Worker
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from faktory_django import Job
+
+    from .running import Ledger, Worker
 
     Start = Callable[..., Worker]
 

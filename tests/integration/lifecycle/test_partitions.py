@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("store")
 
+COUNT = "SELECT count(*) FROM faktory_django_finishedjob"
 PARTITIONS = """
 SELECT substring(c.relname FROM '[0-9]+$|rest$')
 FROM pg_inherits i
@@ -87,9 +88,7 @@ def drop_partitions() -> None:
 def test_a_row_goes_with_the_day_or_the_month_in_which_its_time_is_over(
     days: int, at: str, bucket: int
 ) -> None:
-    found = sql(
-        "SELECT faktory_django_bucket_v1(%(days)s, %(at)s::timestamptz)", days=days, at=at
-    )
+    found = sql("SELECT faktory_django_bucket_v1(%(days)s, %(at)s::timestamptz)", days=days, at=at)
 
     assert found == [(bucket,)]
 
@@ -147,9 +146,7 @@ def test_rows_are_in_the_partition_of_their_bucket_and_else_in_the_rest() -> Non
 
 def test_what_is_over_is_dropped_and_from_the_rest_deleted_in_pieces() -> None:
     for bucket in (day(-1), day(0), "202001", datetime.now(UTC).strftime("%Y%m")):
-        sql(
-            f"CREATE TABLE {FINISHED}_{bucket} PARTITION OF {FINISHED} FOR VALUES IN ({bucket})"  # noqa: S608
-        )
+        sql(f"CREATE TABLE {FINISHED}_{bucket} PARTITION OF {FINISHED} FOR VALUES IN ({bucket})")
         keep(bucket, f"in {bucket}")
     for _ in range(3):
         keep(day(-2), "old")
@@ -179,11 +176,11 @@ def test_a_reader_keeps_a_partition_from_being_dropped_for_a_moment_only(
     keep(20200101)
     reader = actor()
     reader.begin()
-    assert reader.sql(f"SELECT count(*) FROM {FINISHED}") == [(1,)]
+    assert reader.sql(COUNT) == [(1,)]
 
     while_read = upkeep(connection, FINISHED, [])
     keep(day(30), "written meanwhile")
-    still_there = reader.sql(f"SELECT count(*) FROM {FINISHED}")
+    still_there = reader.sql(COUNT)
     reader.rollback()
 
     assert while_read == (0, 0, 0)
@@ -195,7 +192,7 @@ def test_a_reader_keeps_a_partition_from_being_dropped_for_a_moment_only(
 def test_a_reader_of_the_rest_puts_off_new_partitions(actor: Callable[[], Actor]) -> None:
     reader = actor()
     reader.begin()
-    reader.sql(f"SELECT count(*) FROM {FINISHED}")
+    reader.sql(COUNT)
 
     while_read = upkeep(connection, FINISHED, [1])
     reader.rollback()
