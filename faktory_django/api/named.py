@@ -48,7 +48,7 @@ def push_named(
         request = checked(middleware(request), encrypt=encrypt)
     if request is None:
         return JobHandle("")
-    [handle] = announced(request.jobtype, store([request], using=using))
+    [handle] = announced(request.jobtype, store([request], using=using), using=using)
     return handle
 
 

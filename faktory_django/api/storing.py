@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+from asgiref.sync import sync_to_async
 
 from faktory_django import settings, signals
 
+from . import inspection, results
 from .requests import encoded, encoded_alike
 
 if TYPE_CHECKING:
@@ -20,13 +22,37 @@ if TYPE_CHECKING:
 
 
 class JobHandle(msgspec.Struct, frozen=True):
-    """A job that was pushed; false, without a jid, when a middleware stopped the push."""
+    """A job that was pushed; false, without a jid, when a middleware stopped the push.
+
+    using is the database that it was pushed to, when that is not the setting's.
+    """
 
     jid: str
+    using: str | None = None
 
     def __bool__(self) -> bool:
         """Whether the job was pushed."""
         return bool(self.jid)
+
+    def status(self) -> inspection.JobStatus:
+        """Return what became of it."""
+        return inspection.status(self.jid, using=self.using)
+
+    async def astatus(self) -> inspection.JobStatus:
+        """status for async code."""
+        return await sync_to_async(self.status)()
+
+    def result(self, timeout: float = 10.0) -> Any:
+        """Wait for timeout seconds at most, and return what the job has returned.
+
+        Raises TimeoutError when it is not over by then, and NoResult when it has ended without
+        success or its result is not kept.
+        """
+        return results.wait(self.jid, timeout=timeout, using=self.using)
+
+    async def aresult(self, timeout: float = 10.0) -> Any:
+        """result for async code."""
+        return await results.await_result(self.jid, timeout=timeout, using=self.using)
 
 
 class Stored(NamedTuple):
@@ -58,9 +84,11 @@ def store_alike(
     return [Stored(jid, form.queue) for jid in jids]
 
 
-def announced(jobtype: str, stored: Sequence[Stored]) -> list[JobHandle]:
+def announced(
+    jobtype: str, stored: Sequence[Stored], *, using: str | None = None
+) -> list[JobHandle]:
     """Send the signal pushed for jobs that are stored; return their handles."""
     if signals.pushed.has_listeners(jobtype):
         for jid, queue in stored:
             signals.pushed.send_robust(jobtype, jid=jid, queue=queue)
-    return [JobHandle(jid) for jid, _ in stored]
+    return [JobHandle(jid, using) for jid, _ in stored]
