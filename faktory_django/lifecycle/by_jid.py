@@ -50,12 +50,12 @@ CROSS JOIN LATERAL (
 """
 
 # What is known of a run on the wire, for features: it began when it was claimed.
-_NOTE: Final = """(
+_NOTE: Final = """CASE WHEN e.traits ? 'keep' THEN (
     SELECT jsonb_build_object('wid', c.wid, 'started', extract(epoch FROM c.at),
         'ran', extract(epoch FROM moment - c.at))
     FROM unnest(job_ids, claims, holders) AS c(id, at, wid)
     WHERE c.id = e.id
-)"""
+) END"""
 
 # A function, for its plans: the table of leases swings between empty and full.
 ACK_FUNCTION: Final = f"""

@@ -67,13 +67,15 @@ WHEN e.outcome <> '' THEN e.outcome
 WHEN e.counts THEN 'failed'
 ELSE 'discarded' END
 """
-# Who held the job is known here, and when it was claimed on the wire.
+# Of a job that is kept who held it is known here, and when it was claimed on the wire.
 NOTE: Final = """
+CASE WHEN e.traits ? 'keep' THEN
 jsonb_strip_nulls(jsonb_build_object('wid', e.wid, 'started', extract(epoch FROM e.claimed_at),
     'ran', extract(epoch FROM e.at - e.claimed_at), 'attempt', e.number,
     'error', CASE WHEN e.errtype <> '' THEN
         jsonb_build_object('errtype', e.errtype, 'message', e.message) END))
     || coalesce(e.note::jsonb, '{}')
+ELSE e.note::jsonb END
 """
 FAIL: Final = f"""
 WITH given AS MATERIALIZED (

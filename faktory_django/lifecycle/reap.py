@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 EXPIRED_ERROR: Final = Error.cut("ReservationExpired", "Faktory job reservation expired")
 
 
+_NOTE: Final = "CASE WHEN e.traits ? 'keep' THEN %(note)s::text::jsonb END"
+
 # blamed: the jobs that ran when the process died; NULL when nobody knows: all of them.
 # Of these the ones that had crashed most often are: their neighbours most likely did nothing.
 REAP: Final = f"""
@@ -65,7 +67,7 @@ WITH held AS MATERIALIZED (
         traits, clock_timestamp()
     FROM poison
     RETURNING *
-), {settled("died", outcome="'dead'", note="%(note)s::text::jsonb")}, counted AS (
+), {settled("died", outcome="'dead'", note=_NOTE)}, counted AS (
     INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, reaped)
     SELECT date_trunc('minute', clock_timestamp()), queue, jobtype, count(*)
     FROM found
