@@ -143,7 +143,7 @@ class Migration(migrations.Migration):
                 "verbose_name": "finished job",
                 "verbose_name_plural": "finished jobs",
                 "ordering": ["-finished_at", "-id"],
-                "default_permissions": (),
+                "default_permissions": ("view",),
                 "indexes": [
                     models.Index(fields=["finished_at", "id"], name="faktory_finished_at"),
                     models.Index(fields=["jid"], name="faktory_finished_jid"),

@@ -51,7 +51,7 @@ class FinishedJob(Past):
         verbose_name = _("finished job")
         verbose_name_plural = _("finished jobs")
         ordering = ["-finished_at", "-id"]
-        default_permissions = ()
+        default_permissions = ("view",)
         indexes = [
             models.Index(fields=["finished_at", "id"], name="faktory_finished_at"),
             models.Index(fields=["jid"], name="faktory_finished_jid"),
