@@ -37,6 +37,7 @@ NEEDS: Final[dict[str, dict[str, str]]] = {
     "scheduled": READ,
     "retries": READ,
     "dead": READ,
+    "finished": READ,
     "errors": READ,
     "act": {"POST": "act"},
     "operation": READ | {"POST": "act"},
