@@ -94,6 +94,17 @@ class ReservationLost(FaktoryError):
     """The job is no longer held: it was given to another process, or has ended."""
 
 
+class NoResult(FaktoryError):
+    """There is no result of a job: it is not over, did not succeed, or its result is not kept.
+
+    state is what Job.status() says of it.
+    """
+
+    def __init__(self, message: str, *, state: str = "unknown") -> None:
+        super().__init__(message)
+        self.state = state
+
+
 class DatabaseNotReady(FaktoryError):
     """The database cannot serve this version of the package."""
 

@@ -12,14 +12,24 @@ from typing import TYPE_CHECKING
 
 from django.db import InterfaceError, OperationalError
 
-from faktory_django import crontab, settings
-from faktory_django.lifecycle import cron, dead, operations, reap, stats, track, unique
+from faktory_django import crontab, registry, settings
+from faktory_django.features import history
+from faktory_django.lifecycle import (
+    cron,
+    dead,
+    operations,
+    partitions,
+    reap,
+    stats,
+    track,
+    unique,
+)
 from faktory_django.lifecycle.cron_code import EVERY_SECONDS, Declarer
 from faktory_django.lifecycle.due import Promoter
 from faktory_django.models import Counter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -27,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 # No other chore waits longer for a person's act on many jobs.
 OPERATE_SECONDS = 0.25
+# Rows that are deleted at a time, of those that are in no partition of their own.
+PIECES = 10_000
 
 
 @dataclass(slots=True)
@@ -81,6 +93,7 @@ class Maintenance:
             Chore("trim", 60.0, self.trim),
             Chore("operate", 15.0, self.operate),
             Chore("track", 30.0, self.track),
+            Chore("past", 600.0, self.keep_past),
         ]
 
     def tick(self, connection: BaseDatabaseWrapper) -> None:
@@ -177,6 +190,22 @@ class Maintenance:
         self.tracked = track.trim(connection, keep_minutes=keep, after=self.tracked)
         return 1.0 if self.tracked else None
 
+    def keep_past(self, connection: BaseDatabaseWrapper) -> float | None:
+        """Make room for what is kept of the past, drop what is over; come again if there is more.
+
+        What code elsewhere keeps for other times goes to the rest of a table until then.
+        """
+        ours = settings.get()
+        more = False
+        for table, days in (
+            (partitions.FINISHED, {ours.history_days, *_days_of_jobs()}),
+            (partitions.ATTEMPTS, {ours.attempt_days}),
+            (partitions.LOG_LINES, {ours.log_days}),
+        ):
+            done = partitions.upkeep(connection, table, days - {0}, pieces=PIECES)
+            more = more or done.deleted == PIECES
+        return 1.0 if more else None
+
     def trim(self, connection: BaseDatabaseWrapper) -> float | None:
         """Delete what is old; come again at once while there are many."""
         ours = settings.get()
@@ -196,3 +225,11 @@ class Maintenance:
         cron.trim(connection)
         unlocked = unique.trim(connection)
         return 0.0 if purged >= 1_000 or max(unlocked, *counters) >= 10_000 else None
+
+
+def _days_of_jobs() -> Iterator[int]:
+    """Yield for how many days the jobs are kept that this process knows, when they say so."""
+    for definition in registry.definitions():
+        said = history.said(definition.options)
+        if history.DAYS in said or history.RESULT in said:
+            yield said.get(history.DAYS, history.RESULT_DAYS)

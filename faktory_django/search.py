@@ -23,6 +23,7 @@ FIELDS: Final = {
     "label": "tag",
     "error": "error",
     "jid": "jid",
+    "outcome": "outcome",
     "args": "args",
     "custom": "custom",
 }

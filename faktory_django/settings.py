@@ -105,6 +105,15 @@ class FaktorySettings:
     audit_days: int = _setting(400, 1, 36_500)
     track_minutes: int = _setting(30, 1, 525_600)
 
+    # what is kept of jobs that have ended
+    history_days: int = _setting(0, 0, 366)
+    history_args: bool = False
+    history_off_queues: tuple[str, ...] = ()
+    result_bytes: int = _setting(65_536, 2, 16_777_216)
+    attempt_days: int = _setting(30, 0, 366)
+    log_days: int = _setting(7, 0, 366)
+    log_lines: int = _setting(1_000, 1, 100_000)
+
     # periodic jobs, by their names
     cron: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -192,6 +201,8 @@ def _checked_list(key: str, value: Any, name: str) -> tuple[str, ...]:
         _check_queues(key, names)
     if name == "redact_keys":
         _check_redact_keys(key, names)
+    if name == "history_off_queues":
+        _check_queue_names(key, names)
     return names
 
 
@@ -236,6 +247,11 @@ def _check_queues(key: str, specs: tuple[str, ...]) -> None:
     names = [part.strip().partition("=")[0] for spec in specs for part in spec.split(",")]
     if not names:
         raise InvalidOption(f"{key} must name at least one queue, got {specs!r}")
+    for name in names:
+        _refuse(key, check_queue_name(name))
+
+
+def _check_queue_names(key: str, names: tuple[str, ...]) -> None:
     for name in names:
         _refuse(key, check_queue_name(name))
 

@@ -6,23 +6,26 @@ import secrets
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asgiref.sync import async_to_sync
 from django.db import transaction
 from psycopg.pq import TransactionStatus
 
-from faktory_django import settings
+from faktory_django import payload, settings
 from faktory_django.api.context import hosted
 from faktory_django.errors import InvalidQueueName
-from faktory_django.lifecycle import expiry, track
+from faktory_django.features.history import Limited
+from faktory_django.lifecycle import expiry, log_lines, track
 from faktory_django.lifecycle.ack import LeaseAck, Tally
 from faktory_django.lifecycle.announce import announce_moved
 from faktory_django.lifecycle.connection import database, execute
-from faktory_django.lifecycle.fail import Failing, fail
+from faktory_django.lifecycle.fail import fail
 from faktory_django.lifecycle.fetch import Claimed, Consumer
+from faktory_django.lifecycle.log_lines import Said
 from faktory_django.lifecycle.start import sort_out, unlocking
 from faktory_django.lifecycle.track import Report, later
+from faktory_django.worker.fetcher import failing_of
 from faktory_django.worker.runner import Outcome, arun, conclude, prepare, run
 
 if TYPE_CHECKING:
@@ -45,15 +48,25 @@ class Drained:
 
 
 class Notes:
-    """The host of jobs that are drained: what they say of their progress, until they have ended."""
+    """The host of jobs that are drained: what they say, until they have ended."""
 
     def __init__(self) -> None:
         self._notes: dict[str, Report] = {}
+        self._lines: list[Said] = []
+        self._limit = Limited(settings.get().log_lines)
 
     def progress(self, job: CurrentJob, percent: int | None, text: str | None) -> None:
         """Take a note."""
         report = Report(job.jid, percent, text)
         self._notes[job.jid] = later(self._notes.get(job.jid), report)
+
+    def log(self, job: CurrentJob, text: str) -> None:
+        """Take a line, as a worker does."""
+        if settings.get().log_days and not payload.is_encrypted(job.custom):
+            kept = self._limit.next(text)
+            if kept is not None:
+                about = job.jid, job.jobtype, job.queue, job.attempt
+                self._lines.append(Said(*about, time.monotonic(), kept))
 
     def extend(self, job: CurrentJob, seconds: float) -> None:
         """Do nothing: here a job may take as long as it likes."""
@@ -63,6 +76,12 @@ class Notes:
         if self._notes:
             track.report(connection, list(self._notes.values()))
             self._notes.clear()
+        if self._lines:
+            days = settings.get().log_days
+            ahead = log_lines.ahead(connection)
+            log_lines.write(connection, self._lines, ahead=ahead, days=days)
+        self._lines = []
+        self._limit = Limited(settings.get().log_lines)
 
 
 def drain(
@@ -91,7 +110,7 @@ def drain(
         if len(drained.ran) >= limit:
             raise RuntimeError(f"drain has run {limit} jobs and there are more")
         with _shield(connection), hosted(notes):
-            outcome, raised = _run(connection, turn.jobs[0], turn.moment)
+            outcome, raised = _run(connection, turn.jobs[0], turn.moment, consumer.wid)
         drained.ran.append(outcome.jobtype)
         notes.write(connection)
         _finish(connection, consumer, names, outcome)
@@ -133,9 +152,9 @@ def _shield(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 
 def _run(
-    connection: BaseDatabaseWrapper, claimed: Claimed, moment: float
+    connection: BaseDatabaseWrapper, claimed: Claimed, moment: float, wid: str
 ) -> tuple[Outcome, BaseException | None]:
-    prepared = prepare(claimed)
+    prepared = prepare(claimed, wid)
     waited = max(0.0, moment - claimed.enqueued_at)
     if not prepared.is_async:
         outcome = run(prepared, waited=waited, using=connection.alias)
@@ -155,15 +174,16 @@ def _finish(
     queues: Sequence[str],
     outcome: Outcome,
 ) -> None:
-    lease, acks = outcome.claimed.lease, LeaseAck(outcome.claimed.lease, ends=True)
+    acks = LeaseAck(outcome.claimed.lease, ends=True)
     acks.traited = outcome.claimed.traits is not None
     with transaction.atomic(using=connection.alias):
         if outcome.verdict is not None:
-            verdict: Any = outcome.verdict
-            failing = Failing(outcome.claimed.id, lease, verdict, outcome.counts)
+            failing = failing_of(outcome, outcome.verdict)
             announce_moved(connection, fail(connection, [failing]))
         elif not outcome.acked:
             acks.ids.append(outcome.claimed.id)
+            if outcome.note is not None:
+                acks.notes[outcome.claimed.id] = outcome.note
             tally = acks.tallies[outcome.claimed.queue, outcome.jobtype] = Tally()
             tally.add(outcome.wait_seconds, outcome.run_seconds)
         consumer.turn(connection, queues, 0, [acks])

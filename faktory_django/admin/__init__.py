@@ -10,6 +10,7 @@ from faktory_django.models import (
     CronEntry,
     Dashboard,
     DeadJob,
+    FinishedJob,
     Job,
     Process,
     Queue,
@@ -20,6 +21,7 @@ from faktory_django.models import (
 from .counters import CounterAdmin
 from .cron import CronEntryAdmin
 from .dashboard import DashboardAdmin
+from .finished import FinishedJobAdmin
 from .jobs import JobAdmin
 from .processes import ProcessAdmin
 from .queues import QueueAdmin
@@ -30,6 +32,7 @@ __all__ = [
     "CronEntryAdmin",
     "DashboardAdmin",
     "DeadJobAdmin",
+    "FinishedJobAdmin",
     "JobAdmin",
     "ProcessAdmin",
     "QueueAdmin",
@@ -42,6 +45,7 @@ admin.site.register(Job, JobAdmin)
 admin.site.register(ScheduledJob, ScheduledJobAdmin)
 admin.site.register(RetryJob, RetryJobAdmin)
 admin.site.register(DeadJob, DeadJobAdmin)
+admin.site.register(FinishedJob, FinishedJobAdmin)
 admin.site.register(Queue, QueueAdmin)
 admin.site.register(CronEntry, CronEntryAdmin)
 admin.site.register(Process, ProcessAdmin)

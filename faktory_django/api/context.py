@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
-from faktory_django.features import tracking
+from faktory_django.features import history, tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +64,15 @@ class CurrentJob(msgspec.Struct, frozen=True):
         if told is not None or words is not None:
             _host().progress(self, told, words)
 
+    def log(self, text: str) -> None:
+        """Keep a line of up to 1,000 characters for the page of the job.
+
+        It only takes a note, so async code calls it too: the process writes the notes of all its
+        jobs twice a second at most. Nothing is kept with LOG_DAYS 0, of a job with encrypted
+        arguments, and of what a run says beyond LOG_LINES. Raises InvalidOption unless it is str.
+        """
+        _host().log(self, history.line(text))
+
     def extend(self, by: float | timedelta) -> None:
         """Let this run take until by (seconds or timedelta) from now; never shortens its time.
 
@@ -78,6 +87,9 @@ class Host(Protocol):
 
     def progress(self, job: CurrentJob, percent: int | None, text: str | None) -> None:
         """Take a note of how far a job is."""
+
+    def log(self, job: CurrentJob, text: str) -> None:
+        """Take a line of a job's log."""
 
     def extend(self, job: CurrentJob, seconds: float) -> None:
         """Let a run take until seconds from now. Raises ReservationLost when it is too late."""

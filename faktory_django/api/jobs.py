@@ -17,7 +17,7 @@ from faktory_django.errors import (
     InvalidTime,
 )
 
-from . import inspection, unique
+from . import inspection, results, unique
 from . import options as checks
 from .middleware import push_chain
 from .requests import PushRequest, checked
@@ -85,13 +85,26 @@ class Job(Generic[P, R]):
 
     @staticmethod
     def status(jid: str, *, using: str | None = None) -> inspection.JobStatus:
-        """Return what became of a job, of any jobtype, in one query."""
+        """Return what became of a job, of any jobtype; one query, two when it is nowhere."""
         return inspection.status(jid, using=using)
 
     @staticmethod
     async def astatus(jid: str, *, using: str | None = None) -> inspection.JobStatus:
         """status for async code."""
         return await sync_to_async(inspection.status)(jid, using=using)
+
+    @staticmethod
+    def result(jid: str, *, using: str | None = None) -> Any:
+        """Return what a job has returned, of any jobtype, when it was pushed with keep_result.
+
+        Raises NoResult, which says why there is none.
+        """
+        return results.result(jid, using=using)
+
+    @staticmethod
+    async def aresult(jid: str, *, using: str | None = None) -> Any:
+        """result for async code."""
+        return await sync_to_async(results.result)(jid, using=using)
 
     def perform_async(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
         """Push the job: it runs as soon as the transaction has committed.
@@ -131,14 +144,14 @@ class Job(Generic[P, R]):
         size = settings.get().max_bulk_rows
         if len(rows) <= size or unique.may_be_asked_for(self._options):
             # a unique job takes its lock in the order of all keys, which a page does not know
-            return announced(self.jobtype, self._push_rows(rows, when))
+            return announced(self.jobtype, self._push_rows(rows, when), using=self._using)
         # a decorator may run before the app registry is ready; a push cannot
         from faktory_django.lifecycle.push import together  # noqa: PLC0415
 
         with together(using=self._using):
             pages = [rows[start : start + size] for start in range(0, len(rows), size)]
             stored = [one for page in pages for one in self._push_rows(page, when)]
-        return announced(self.jobtype, stored)
+        return announced(self.jobtype, stored, using=self._using)
 
     async def aperform_async(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
         """perform_async for async code, in the transaction of the surrounding sync_to_async."""
@@ -204,7 +217,8 @@ class Job(Generic[P, R]):
         stored = None
         if request.at is None and request.delay_seconds is None:
             stored = store_alike(request, [request.jid], [request.args], using=self._using)
-        [handle] = announced(self.jobtype, stored or store([request], using=self._using))
+        stored = stored or store([request], using=self._using)
+        [handle] = announced(self.jobtype, stored, using=self._using)
         return handle
 
     def _push_rows(self, rows: Sequence[Sequence[Any]], when: Mapping[str, Any]) -> list[Stored]:
@@ -259,7 +273,8 @@ def job(function: Any = None, /, **options: Any) -> Any:
     """Make a function, a coroutine function, or a class with perform(), a job.
 
     Options: name, aliases, queue, priority (-100 to 100), retry (-1 to 1000), reserve_for
-    (60 to 86400 s), timeout_seconds (at most reserve_for), backtrace, custom, using, atomic,
+    (60 to 86400 s), timeout_seconds (at most reserve_for), backtrace, custom, using, history (1 to
+    366 days or a timedelta for which it is kept when it has ended, False), keep_result, atomic,
     backoff (retries so far -> seconds or timedelta), retry_on, discard_on (exception classes),
     unique_for (seconds or timedelta: no other job with the same arguments is let in for so long),
     unique_until ("success" or "start"), unique_key (names of arguments, or a callable that takes

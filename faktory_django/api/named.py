@@ -49,7 +49,7 @@ def push_named(
         request = checked(middleware(request), encrypt=encrypt)
     if request is None:
         return STOPPED
-    [handle] = announced(request.jobtype, store([request], using=using))
+    [handle] = announced(request.jobtype, store([request], using=using), using=using)
     return handle
 
 

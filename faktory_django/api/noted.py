@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from . import expiry, unique
+from . import expiry, kept, unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 _NOTES: Final[tuple[Callable[[PushRequest], dict[str, Any]], ...]] = (
     unique.noted,
     expiry.noted,
+    kept.note,
 )
-OPTIONS: Final[frozenset[str]] = frozenset({*unique.OPTIONS, *expiry.OPTIONS})
+OPTIONS: Final[frozenset[str]] = frozenset({*unique.OPTIONS, *expiry.OPTIONS, *kept.OPTIONS})
 
 
 def are_asked_for(request: PushRequest) -> bool:

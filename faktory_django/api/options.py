@@ -17,7 +17,7 @@ from faktory_django.errors import (
     InvalidQueueName,
     InvalidTime,
 )
-from faktory_django.features import expiry, unique
+from faktory_django.features import expiry, history, unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -76,6 +76,10 @@ def _flag(name: str) -> Callable[[Any], None]:
             raise InvalidOption(f"{name} must be True or False, got {shown(value)}")
 
     return check
+
+
+def _history(value: Any) -> None:
+    history.days(value)
 
 
 def _callable(name: str) -> Callable[[Any], None]:
@@ -200,6 +204,8 @@ PUSH_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     "reserve_for": _whole("reserve_for", 60, MAX_RESERVE_FOR),
     "backtrace": _whole("backtrace", 0, 50),
     "custom": _custom,
+    "history": _history,
+    "keep_result": _flag("keep_result"),
     "using": _using,
     unique.FOR: _period(unique.FOR, unique.MAX_SECONDS),
     unique.UNTIL: _one_of(unique.UNTIL, unique.ENDS),

@@ -10,7 +10,7 @@ import msgspec
 
 from faktory_django import arguments, encryption, payload, registry, settings
 from faktory_django.errors import InvalidPayload
-from faktory_django.features import tracking, traits, unique
+from faktory_django.features import history, tracking, traits, unique
 
 from . import noted
 from . import options as checks
@@ -79,6 +79,7 @@ def encoded(requests: Sequence[PushRequest]) -> list[Push]:
     ours = settings.get()
     limit = ours.max_payload_bytes
     depth = ours.max_argument_depth
+    kept = history.Defaults.of(ours)
     forms: dict[Any, Form] = {}
     rows = []
     for request in requests:
@@ -97,7 +98,7 @@ def encoded(requests: Sequence[PushRequest]) -> list[Push]:
             raise payload.too_large(jobtype, size, limit)
         times = request.at, request.delay_seconds
         shared = form.priority, form.reserve_for
-        pushed = traits.Pushed(jobtype, form.queue, args, *times)
+        pushed = traits.Pushed(jobtype, form.queue, args, *times, history=kept)
         rows.append(
             Push(
                 form.queue,
@@ -122,9 +123,14 @@ def encoded_alike(
     their bodies differ more: a token holds the kinds too; and where features look at each. Raises
     as encoded() does.
     """
-    if traits.are_asked_for(request.custom) or noted.are_asked_for(request):
-        return None
     ours = settings.get()
+    queue = request.options.get("queue") or ours.default_queue
+    if (
+        traits.are_asked_for(request.custom)
+        or noted.are_asked_for(request)
+        or history.Defaults.of(ours).applies(queue)
+    ):
+        return None
     depth = ours.max_argument_depth
     found = [arguments.encode(args, request.kwargs, max_depth=depth) for args in args_list]
     texts = [text for text, _ in found]

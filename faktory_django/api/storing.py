@@ -6,12 +6,14 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
+from asgiref.sync import sync_to_async
 from django.db import transaction
 
 from faktory_django import signals
 from faktory_django.errors import NotUnique
 from faktory_django.features import unique
 
+from . import inspection, results
 from .requests import encoded, encoded_alike
 
 if TYPE_CHECKING:
@@ -30,16 +32,38 @@ class JobHandle(msgspec.Struct, frozen=True):
 
     outcome is pushed; or what became of a duplicate of a unique job: refused, existing, replaced or
     debounced, and existing is the jid of the job that holds the lock; or stopped by a middleware.
-    False, without a jid, when it is refused or stopped.
+    False, without a jid, when it is refused or stopped. using is the database that it was pushed
+    to, when that is not the setting's.
     """
 
     jid: str
     outcome: str = "pushed"
     existing: str | None = None
+    using: str | None = None
 
     def __bool__(self) -> bool:
         """Whether there is a job for what was pushed."""
         return bool(self.jid)
+
+    def status(self) -> inspection.JobStatus:
+        """Return what became of it."""
+        return inspection.status(self.jid, using=self.using)
+
+    async def astatus(self) -> inspection.JobStatus:
+        """status for async code."""
+        return await sync_to_async(self.status)()
+
+    def result(self, timeout: float = 10.0) -> Any:
+        """Wait for timeout seconds at most, and return what the job has returned.
+
+        Raises TimeoutError when it is not over by then, and NoResult when it has ended without
+        success or its result is not kept.
+        """
+        return results.wait(self.jid, timeout=timeout, using=self.using)
+
+    async def aresult(self, timeout: float = 10.0) -> Any:
+        """result for async code."""
+        return await results.await_result(self.jid, timeout=timeout, using=self.using)
 
 
 STOPPED: Final = JobHandle("", "stopped")
@@ -52,15 +76,14 @@ class Stored(NamedTuple):
     queue: str
     refusal: Refusal | None = None
 
-    @property
-    def handle(self) -> JobHandle:
-        """What its producer gets."""
+    def handle(self, using: str | None) -> JobHandle:
+        """Return what its producer gets."""
         if self.refusal is None:
-            return JobHandle(self.jid)
-        if self.refusal.code:
-            return JobHandle("", "refused", self.refusal.other)
+            return JobHandle(self.jid, using=using)
         other = self.refusal.other
-        return JobHandle(other or "", self.refusal.message, other)
+        if self.refusal.code:
+            return JobHandle("", "refused", other, using)
+        return JobHandle(other or "", self.refusal.message, other, using)
 
 
 def store(requests: Sequence[PushRequest], *, using: str | None) -> list[Stored]:
@@ -91,13 +114,15 @@ def store_alike(
     return [Stored(jid, form.queue) for jid in jids]
 
 
-def announced(jobtype: str, stored: Sequence[Stored]) -> list[JobHandle]:
+def announced(
+    jobtype: str, stored: Sequence[Stored], *, using: str | None = None
+) -> list[JobHandle]:
     """Send the signal pushed for jobs that are stored; return their handles."""
     if signals.pushed.has_listeners(jobtype):
         for jid, queue, refusal in stored:
             if refusal is None:
                 signals.pushed.send_robust(jobtype, jid=jid, queue=queue)
-    return [one.handle for one in stored]
+    return [one.handle(using) for one in stored]
 
 
 def _raises(request: PushRequest) -> bool:

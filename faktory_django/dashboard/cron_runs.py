@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from faktory_django.lifecycle import history
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.holders import holds
 
@@ -28,7 +29,7 @@ CROSS JOIN LATERAL (
 ) AS t
 ORDER BY e.id, t.tick_at
 """
-# A job that is nowhere has ended: nothing is kept of one that succeeded, or was thrown away.
+# A job that is nowhere has ended; how is known when it is in the history.
 PLACES: Final = """
 SELECT j.jid, 'waiting', j.id FROM faktory_django_job j WHERE j.jid = ANY(%(jids)b::text[])
 UNION ALL
@@ -42,6 +43,11 @@ SELECT d.jid, 'dead', 0 FROM faktory_django_deadjob d WHERE d.jid = ANY(%(jids)b
 """
 # A mark, and what it means.
 OUTCOMES: Final[dict[str, tuple[str, Any]]] = {
+    "done": ("✓", pgettext_lazy("a run", "succeeded")),
+    "failed": ("✗", pgettext_lazy("a run", "failed")),
+    "discarded": ("⊘", pgettext_lazy("a run", "discarded")),
+    "expired": ("⊘", pgettext_lazy("a run", "expired")),
+    "cancelled": ("⊘", pgettext_lazy("a run", "cancelled")),
     "ended": ("✓", pgettext_lazy("a run", "ended")),
     "waiting": ("…", pgettext_lazy("a run", "waiting")),
     "running": ("▶", pgettext_lazy("a run", "in work")),
@@ -50,7 +56,7 @@ OUTCOMES: Final[dict[str, tuple[str, Any]]] = {
     "dead": ("✗", pgettext_lazy("a run", "dead")),
     "refused": ("!", pgettext_lazy("a run", "refused at the push")),
 }
-LEGEND: Final = ("ended", "waiting", "running", "retries", "dead", "refused")
+LEGEND: Final = ("ended", "discarded", "waiting", "running", "retries", "dead", "refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +86,12 @@ class Run:
 
     @property
     def there(self) -> bool:
-        """Whether the job still has a page."""
+        """Whether the job has a page."""
         return self.outcome not in {"ended", "refused"}
 
 
 def last_runs(keys: Sequence[int]) -> dict[int, list[Run]]:
-    """Return the last runs of entries, the latest last; three queries."""
+    """Return the last runs of entries, the latest last; four queries at most."""
     ticks = execute(database(None), LAST, {"entries": list(keys), "shown": SHOWN})
     places = _places([jid for _key, _at, jid, _by, problem in ticks if not problem])
     found: dict[int, list[Run]] = {}
@@ -98,4 +104,7 @@ def last_runs(keys: Sequence[int]) -> dict[int, list[Run]]:
 def _places(jids: Sequence[str]) -> dict[str, str]:
     rows = execute(database(None), PLACES, {"jids": list(jids)}) if jids else []
     held = holds([key for _jid, place, key in rows if place == "waiting"])
-    return {jid: "running" if key in held else place for jid, place, key in rows}
+    found = {jid: "running" if key in held else place for jid, place, key in rows}
+    gone = [jid for jid in jids if jid not in found]
+    ended = history.latest(gone) if gone else {}
+    return found | {jid: end.outcome for jid, end in ended.items()}

@@ -15,13 +15,13 @@ from faktory_django import payload, settings
 from faktory_django.contents import cut, line, name
 from faktory_django.search import quoted
 
-from . import access, job_rows, locks, progress, why
+from . import access, job_rows, locks, past, progress, why
 from .error_groups import pattern_of
 from .lists import LISTS
 from .page import came_from, is_fragment, now, page, render
 from .progress import Progress
 from .serving import services
-from .timeline import Moments, timeline
+from .timeline import Moments, past_timeline, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from .job_rows import Row
     from .lists import Act
+    from .past import Past
     from .serving import Service
     from .timeline import Event
 
@@ -128,17 +129,37 @@ def job(request: HttpRequest, jid: str) -> HttpResponse:
     rows = job_rows.rows(request, jid)
     held = locks.of(row.job for row in rows)
     served = services((row.job.queue for row in rows), now(request)) if rows else {}
+    kept = past.of(request, jid)
     context = {
-        "title": line(name(rows[0].job.jobtype, rows[0].contents.body)) if rows else _("Job"),
+        "title": _title(rows, kept),
         "jid": jid,
         "jobs": [_shown(request, row, i, served, held) for i, row in enumerate(rows, 1)],
         "live": True,
         "came_from": came_from(request),
         "progress": _progress(jid, rows),
+        "past": kept,
+        "ended": _ended(kept, now(request)) if not rows else [],
     }
     # htmx does not put an error on the page, and that a job has ended is none
-    status = 200 if rows or is_fragment(request) else 404
+    status = 200 if rows or kept or is_fragment(request) else 404
     return render(request, "job.html", context, status=status)
+
+
+def _title(rows: Sequence[Row], kept: Past) -> str:
+    if rows:
+        return line(name(rows[0].job.jobtype, rows[0].contents.body))
+    found = [end.row.jobtype for end in kept.ends] + [one.attempt.jobtype for one in kept.failed]
+    return line(found[0]) if found else _("Job")
+
+
+def _ended(kept: Past, at: datetime) -> list[Event]:
+    """Return what is known to have happened to a job that is nowhere any more."""
+    return past_timeline(
+        [(end.pushed_at, end.row.enqueued_at, end.row.started_at) for end in kept.ends],
+        [(one.attempt.at, one.attempt.number) for one in kept.failed],
+        [(end.row.finished_at, end.outcome, end.kind) for end in kept.ends],
+        at,
+    )
 
 
 def _progress(jid: str, rows: Sequence[Row]) -> Progress:

@@ -16,7 +16,7 @@ from faktory_django.lifecycle.matching import Found, Place, Source
 from faktory_django.search import MAX_CHARACTERS, MAX_TERMS, BadSearch, Query, parse
 
 from . import access
-from .lists import LISTS
+from .lists import ALL
 from .rows import Row, row
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ PER_PAGE: Final = 50
 WRONG: Final[dict[str, Any]] = {
     BadSearch.UNKNOWN: gettext_lazy(
         "“%(word)s” is nothing that can be searched. What can: type:, queue:, error:, args., tag:,"
-        " label:, custom. and jid:"
+        " label:, custom., outcome: and jid:"
     ),
     BadSearch.EMPTY: gettext_lazy("“%(word)s” does not say what to look for."),
     BadSearch.QUOTE: gettext_lazy("A quotation mark is missing at “%(word)s”."),
@@ -94,7 +94,7 @@ def explained(wrong: BadSearch) -> str:
 
 def listing(request: HttpRequest, target: str, queue: str = "") -> dict[str, Any]:
     """Return the context of a list; three queries at most."""
-    found_list, wanted = LISTS[target], asked(request)
+    found_list, wanted = ALL[target], asked(request)
     source = Source(target, queue, None if queue else _visible(request))
     found = _found(source, wanted)
     may_see = access.may(request, "args") and (not queue or access.opens(request, queue, "args"))
@@ -182,7 +182,7 @@ def _acts(
     pointless = "run_next" if queue and not searched else ""
     return [
         (each, (flush or not each.flush) and each.name != pointless)
-        for each in LISTS[target].acts.values()
+        for each in ALL[target].acts.values()
     ]
 
 

@@ -139,3 +139,17 @@ LISTS: Final = {
         "run_next",
     ),
 }
+
+# What nobody acts on any more.
+FINISHED: Final = List(
+    "finished",
+    pgettext_lazy("jobs that have ended", "History"),
+    pgettext_lazy("of a job", "Ended"),
+    _(
+        "Nothing is kept of jobs that have ended: set HISTORY_DAYS, or say @job(history=7) or "
+        "@job(keep_result=True)."
+    ),
+    {},
+    "",
+)
+ALL: Final = {**LISTS, "finished": FINISHED}

@@ -22,6 +22,7 @@ PAGES: Final[dict[str, Any]] = {
     "retries": _("Retries"),
     "scheduled": _("Scheduled"),
     "dead": _("Dead"),
+    "finished": pgettext_lazy("jobs that have ended", "History"),
     "cron": _("Cron"),
     "types": _("Job types"),
     "storage": _("Storage"),

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from typing import Final
 
+# A table with its partitions.
 TABLES: Final = """
-SELECT c.relname, greatest(c.reltuples, 0)::bigint,
-    coalesce(s.n_live_tup, 0), coalesce(s.n_dead_tup, 0),
-    pg_table_size(c.oid), pg_indexes_size(c.oid),
-    greatest(s.last_vacuum, s.last_autovacuum), greatest(s.last_analyze, s.last_autoanalyze)
+SELECT c.relname, t.rows, t.live, t.dead, t.table_bytes, t.index_bytes, t.vacuumed_at, t.analysed_at
 FROM unnest(%(names)b::text[]) AS n(name)
 JOIN pg_class c ON c.oid = to_regclass(n.name)
-LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
-ORDER BY pg_total_relation_size(c.oid) DESC, c.relname
+CROSS JOIN LATERAL (
+    SELECT sum(greatest(p.reltuples, 0))::bigint AS rows,
+        coalesce(sum(s.n_live_tup), 0)::bigint AS live,
+        coalesce(sum(s.n_dead_tup), 0)::bigint AS dead,
+        sum(pg_table_size(p.oid))::bigint AS table_bytes,
+        sum(pg_indexes_size(p.oid))::bigint AS index_bytes,
+        max(greatest(s.last_vacuum, s.last_autovacuum)) AS vacuumed_at,
+        max(greatest(s.last_analyze, s.last_autoanalyze)) AS analysed_at
+    FROM (
+        SELECT c.oid
+        UNION ALL
+        SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = c.oid
+    ) AS part
+    JOIN pg_class p ON p.oid = part.oid
+    LEFT JOIN pg_stat_user_tables s ON s.relid = p.oid
+) AS t
+ORDER BY t.table_bytes + t.index_bytes DESC, c.relname
 """
 # Who keeps vacuum from removing dead rows: the oldest snapshots, whatever holds them. Autovacuum's
 # own do not count. Replication slots and standbys hold those of the whole cluster.
@@ -58,5 +71,8 @@ SELECT (
     ), (
         SELECT c.starts_at FROM faktory_django_counter c
         WHERE c.resolution = 86400 ORDER BY c.starts_at LIMIT 1
+    ), (
+        SELECT f.finished_at FROM faktory_django_finishedjob f
+        ORDER BY f.finished_at, f.id LIMIT 1
     ), current_setting('server_version')
 """

@@ -34,6 +34,8 @@ class Row:
     message: str
     attempts: int
     narrower: str
+    outcome: str = ""
+    run_seconds: float | None = None
 
     @property
     def short_jid(self) -> str:
@@ -65,8 +67,10 @@ def row(entry: Entry, search: str, *, args: bool) -> Row:
         args=_args(entry, body) if args else "",
         errtype=contents.line(failure.get("errtype"))[:MAX_LINE],
         message=contents.line(failure.get("message"))[:MAX_LINE],
-        attempts=contents.attempts(failure),
+        attempts=contents.attempts(failure) or entry.attempts,
         narrower=_narrower(search, f"queue:{quoted(entry.queue)}"),
+        outcome=entry.outcome,
+        run_seconds=entry.run_seconds,
     )
 
 
@@ -75,6 +79,8 @@ def _narrower(search: str, term: str) -> str:
 
 
 def _args(entry: Entry, body: dict[str, Any]) -> str:
+    if entry.outcome and entry.body is None:
+        return ""
     if entry.body is not None and "args" not in body:
         return ""
     text = contents.args_line(entry.jobtype, entry.body, body)

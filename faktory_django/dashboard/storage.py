@@ -90,11 +90,18 @@ def _kept(
     oldest_minute: datetime | None,
     oldest_hour: datetime | None,
     oldest_day: datetime | None,
+    oldest_finished: datetime | None,
 ) -> list[Kept]:
     ours = settings.get()
 
     def days(count: int) -> str:
-        return figures.duration(count * 86_400)
+        return figures.duration(count * 86_400) if count else _("off")
+
+    past = [
+        (_("Finished jobs"), "HISTORY_DAYS", ours.history_days, oldest_finished),
+        (_("Failed attempts"), "ATTEMPT_DAYS", ours.attempt_days, None),
+        (_("Log lines of jobs"), "LOG_DAYS", ours.log_days, None),
+    ]
 
     counters = [
         (_("Counters of minutes"), "MINUTE", ours.minute_counters_days, oldest_minute),
@@ -105,4 +112,5 @@ def _kept(
         Kept(_("Dead jobs"), "DEAD_MAX_DAYS", days(ours.dead_max_days), oldest_dead),
         Kept(_("Dead jobs, at most"), "DEAD_MAX_JOBS", figures.exact(ours.dead_max_jobs)),
         *(Kept(what, f"{name}_COUNTERS_DAYS", days(n), at) for what, name, n, at in counters),
+        *(Kept(what, name, days(n), at) for what, name, n, at in past),
     ]

@@ -63,3 +63,27 @@ def _coming(event: Event, now: datetime) -> Event:
 
 def _failed(attempts: int) -> str:
     return _("failed") if attempts <= 1 else _("failed for the first time")
+
+
+def past_timeline(
+    begun: Iterable[tuple[datetime | None, datetime | None, datetime | None]],
+    failed: Iterable[tuple[datetime, int]],
+    ended: Iterable[tuple[datetime, str, str]],
+    now: datetime,
+) -> list[Event]:
+    """Return what happened to jobs that have ended, in order.
+
+    begun are when they were pushed, entered their queues and were started last; failed are runs
+    with their numbers; ended are when, how, and whether that is good or bad.
+    """
+    found: list[Event | None] = []
+    for pushed_at, enqueued_at, started_at in begun:
+        found.append(_event(pushed_at, _("pushed")))
+        found.append(_event(enqueued_at, _("entered its queue")))
+        found.append(_event(started_at, _("started")))
+    for at, number in failed:
+        found.append(_event(at, _("run %(number)s failed") % {"number": number}, "failed"))
+    for at, how, kind in ended:
+        found.append(_event(at, how, "failed" if kind == "bad" else "past"))
+    there = {(event.at, event.label): _coming(event, now) for event in found if event is not None}
+    return sorted(there.values(), key=lambda event: event.at)

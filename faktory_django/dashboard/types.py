@@ -6,6 +6,7 @@ import inspect
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 from django.core.exceptions import BadRequest
 from django.utils.formats import date_format, time_format
@@ -16,6 +17,7 @@ from faktory_django import registry
 from faktory_django.contents import cut
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.models import Counter
+from faktory_django.search import quoted
 
 from . import access, charts, queries_types, times
 from .page import now, page, render
@@ -143,6 +145,7 @@ def type_page(request: HttpRequest, jobtype: str) -> HttpResponse:
         "charts": _charts(period, period.since(now(request)), numbers),
         "histogram": _histogram(total),
         "queues": execute(database(None), queries_types.TYPE_QUEUES, params),
+        "finished": urlencode({"q": f"type:{quoted(jobtype)}"}),
         "about": about(jobtype),
         "period": period,
         "periods": PERIODS.values(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from . import expiry, unique
+from . import expiry, history, unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Pushed(NamedTuple):
     """A job as features see it when it is pushed; args is the text of a JSON array.
 
-    at is aware. Of a job that is due at once at and delay_seconds are None.
+    at is aware. Of a job that is due at once at and delay_seconds are None. history is what the
+    settings say of all jobs.
     """
 
     jobtype: str
@@ -27,6 +28,7 @@ class Pushed(NamedTuple):
     args: str
     at: datetime | None = None
     delay_seconds: float | None = None
+    history: history.Defaults = history.NOTHING
 
 
 # Each takes what `custom` says, and returns its entries of the traits. It raises InvalidOption for
@@ -34,9 +36,12 @@ class Pushed(NamedTuple):
 _RULES: Final[tuple[Callable[[Mapping[str, Any], Pushed], dict[str, Any]], ...]] = (
     unique.traits,
     expiry.traits,
+    lambda custom, pushed: history.traits(custom, queue=pushed.queue, defaults=pushed.history),
 )
 # The keys of `custom` that lead to traits.
-KEYS: Final[frozenset[str]] = frozenset({unique.FOR, expiry.AT, expiry.IN})
+KEYS: Final[frozenset[str]] = frozenset(
+    {unique.FOR, expiry.AT, expiry.IN, history.DAYS, history.RESULT}
+)
 _MARKS: Final = tuple(f'"{key}"'.encode() for key in sorted(KEYS))
 
 
@@ -55,9 +60,9 @@ def traits_of(custom: Mapping[str, Any] | None, pushed: Pushed) -> str | None:
 
     Raises InvalidOption, which names the value and what is possible.
     """
-    if custom is None or not are_asked_for(custom):
+    if not are_asked_for(custom) and not pushed.history.applies(pushed.queue):
         return None
     found: dict[str, Any] = {}
     for rule in _RULES:
-        found |= rule(custom, pushed)
+        found |= rule(custom or {}, pushed)
     return json.dumps(found, separators=(",", ":")) if found else None

@@ -35,12 +35,12 @@ class Holding(NamedTuple):
 # Sorted by jid, so that two groups of acks lock in one order. What one asker waited for and
 # another has ended is passed over: LIMIT counts the rows that could be locked.
 _HELD: Final = """
-SELECT a.nr, l.id AS lease, l.ids[1] AS job, l.claimed_at
+SELECT a.nr, l.id AS lease, l.ids[1] AS job, l.claimed_at, l.wid
 FROM (
     SELECT * FROM unnest({jids}, {wids}) WITH ORDINALITY AS a(jid, wid, nr) ORDER BY a.jid, a.nr
 ) AS a
 CROSS JOIN LATERAL (
-    SELECT l.id, l.ids, l.claimed_at
+    SELECT l.id, l.ids, l.claimed_at, l.wid
     FROM faktory_django_lease l
     WHERE l.jid = a.jid AND (a.wid IS NULL OR l.wid = a.wid)
     ORDER BY l.id
@@ -48,6 +48,14 @@ CROSS JOIN LATERAL (
     FOR UPDATE
 ) AS l
 """
+
+# What is known of a run on the wire, for features: it began when it was claimed.
+_NOTE: Final = """CASE WHEN e.traits ? 'keep' THEN (
+    SELECT jsonb_build_object('wid', c.wid, 'started', extract(epoch FROM c.at),
+        'ran', extract(epoch FROM moment - c.at))
+    FROM unnest(job_ids, claims, holders) AS c(id, at, wid)
+    WHERE c.id = e.id
+) END"""
 
 # A function, for its plans: the table of leases swings between empty and full.
 ACK_FUNCTION: Final = f"""
@@ -61,6 +69,7 @@ DECLARE
     lease_ids bigint[];
     job_ids bigint[];
     claims timestamptz[];
+    holders text[];
     one record;
     last_queue text;
     last_jobtype text;
@@ -69,8 +78,8 @@ DECLARE
     waits int[];
     runs int[];
 BEGIN
-    SELECT array_agg(h.lease), array_agg(h.job), array_agg(h.claimed_at)
-    INTO lease_ids, job_ids, claims
+    SELECT array_agg(h.lease), array_agg(h.job), array_agg(h.claimed_at), array_agg(h.wid)
+    INTO lease_ids, job_ids, claims, holders
     FROM ({_HELD.format(jids="jids", wids="wids")}) AS h;
     IF lease_ids IS NULL THEN
         RETURN 0;
@@ -84,7 +93,7 @@ BEGIN
                 CASE WHEN j.traits IS NOT NULL THEN j.jid END AS jid,
                 CASE WHEN j.traits IS NOT NULL THEN j.body END AS body,
                 CASE WHEN j.traits IS NOT NULL THEN j.failure END AS failure
-        ), {settled("ended", outcome="'done'")}
+        ), {settled("ended", outcome="'done'", note=_NOTE)}
         SELECT e.queue, e.jobtype,
             width_bucket(extract(epoch FROM c.at - e.enqueued_at)::float8, bounds) + 1 AS wait,
             width_bucket(extract(epoch FROM moment - c.at)::float8, bounds) + 1 AS run
@@ -151,7 +160,7 @@ def fail_jids(
         ):
             delay = delay_of(registry.find(jobtype))
             verdict = judge(payload.retry_of(body), failure, errors[place - 1], delay=delay)
-            failings.append(Failing(job, lease, verdict))
+            failings.append(Failing(job, lease, verdict, error=errors[place - 1]))
             places[job] = place
         moved = fail(connection, failings) if failings else []
         announce_moved(connection, moved)

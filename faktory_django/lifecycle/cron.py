@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 
-from faktory_django import crontab, encryption, payload, settings
+from faktory_django import crontab, encryption, payload, registry, settings
 from faktory_django.errors import FaktoryError, InvalidOption
 from faktory_django.features import cron as rules
-from faktory_django.features import tracking, traits, unique
+from faktory_django.features import history, tracking, traits, unique
 from faktory_django.models import CronEntry
 from faktory_django.schedule import read
 
@@ -170,7 +170,9 @@ def store(connection: BaseDatabaseWrapper, entry: CronEntry, jids: Sequence[str]
 def job_of(entry: CronEntry, jid: str) -> Push:
     """Return the job that an entry pushes. Raises EncryptionNotReady or PayloadTooLarge."""
     options = crontab.options_of(entry)
-    custom: dict[str, Any] = json.loads(entry.custom) if entry.custom else {}
+    definition = registry.find(entry.jobtype)
+    custom: dict[str, Any] = history.said(definition.options) if definition else {}
+    custom |= json.loads(entry.custom) if entry.custom else {}
     args = entry.args
     if options.encrypt:
         note = custom.pop(payload.MARK, {})
@@ -203,7 +205,15 @@ def job_of(entry: CronEntry, jid: str) -> Push:
         priority=options.priority,
         reserve_for=options.reserve_for,
         tracked=tracking.is_asked_for(custom),
-        traits=traits.traits_of(custom, traits.Pushed(entry.jobtype, options.queue, args)),
+        traits=traits.traits_of(
+            custom,
+            traits.Pushed(
+                entry.jobtype,
+                options.queue,
+                args,
+                history=history.Defaults.of(settings.get()),
+            ),
+        ),
     )
 
 

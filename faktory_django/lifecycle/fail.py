@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db import transaction
 
+from faktory_django import settings
 from faktory_django.features import tracking
 
 from . import track
+from .attempts import RECORDED
 from .clock import RFC3339
 from .connection import execute
 from .dead import push_on_dead
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-    from .retry import Verdict
+    from .retry import Error, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Failing:
     """One job, the lease that names it, and what becomes of it; a snooze does not count.
 
     outcome is what features are told of a job that is gone, note what they are told of its run.
+    error is kept among its attempts; number is which run it was, when that is not as its retries
+    say.
     """
 
     id: int
@@ -40,6 +44,8 @@ class Failing:
     counts: bool = True
     outcome: str = ""
     note: str | None = None
+    error: Error | None = None
+    number: int | None = None
 
 
 class Moved(NamedTuple):
@@ -61,23 +67,35 @@ WHEN e.outcome <> '' THEN e.outcome
 WHEN e.counts THEN 'failed'
 ELSE 'discarded' END
 """
+# Of a job that is kept who held it is known here, and when it was claimed on the wire.
+NOTE: Final = """
+CASE WHEN e.traits ? 'keep' THEN
+jsonb_strip_nulls(jsonb_build_object('wid', e.wid, 'started', extract(epoch FROM e.claimed_at),
+    'ran', extract(epoch FROM e.at - e.claimed_at), 'attempt', e.number,
+    'error', CASE WHEN e.errtype <> '' THEN
+        jsonb_build_object('errtype', e.errtype, 'message', e.message) END))
+    || coalesce(e.note::jsonb, '{}')
+ELSE e.note::jsonb END
+"""
 FAIL: Final = f"""
 WITH given AS MATERIALIZED (
     SELECT *
     FROM unnest(
         %(ids)b::bigint[], %(leases)b::bigint[], %(fates)b::text[], %(failures)b::text[],
         %(failed_ats)b::text[], %(delays)b::float8[], %(counts)b::boolean[],
-        %(outcomes)b::text[], %(notes)b::text[]
-    ) AS g(id, lease, fate, failure, failed_at, delay, counts, outcome, note)
+        %(outcomes)b::text[], %(notes)b::text[], %(numbers)b::int[], %(errtypes)b::text[],
+        %(messages)b::text[], %(backtraces)b::text[]
+    ) AS g(id, lease, fate, failure, failed_at, delay, counts, outcome, note, number, errtype,
+        message, backtrace)
 ), batches AS MATERIALIZED (
-    SELECT l.id, l.ids
+    SELECT l.id, l.ids, l.wid
     FROM faktory_django_lease l
     WHERE l.id = ANY(%(leases)b::bigint[]) AND l.expires_at IS NULL
     ORDER BY l.id
     FOR KEY SHARE
 ), singles AS MATERIALIZED (
     -- these go with their job: two who hold KEY SHARE and then delete would deadlock
-    SELECT l.id, l.ids
+    SELECT l.id, l.ids, l.wid, l.claimed_at
     FROM faktory_django_lease l
     WHERE l.id = ANY(%(leases)b::bigint[])
     -- so said, the index of expiries does not offer itself, with its dead entries
@@ -85,9 +103,9 @@ WITH given AS MATERIALIZED (
     ORDER BY l.id
     FOR UPDATE
 ), held AS MATERIALIZED (
-    SELECT id, ids FROM batches
+    SELECT id, ids, wid, NULL::timestamptz AS claimed_at FROM batches
     UNION ALL
-    SELECT id, ids FROM singles
+    SELECT id, ids, wid, claimed_at FROM singles
 ), moment AS MATERIALIZED (
     SELECT clock_timestamp() AS at
 ), ended AS MATERIALIZED (
@@ -98,6 +116,7 @@ WITH given AS MATERIALIZED (
     WHERE j.id = g.id AND j.id = ANY(%(ids)b::bigint[])
     RETURNING j.id, j.queue, j.priority, j.jid, j.jobtype, j.enqueued_at, j.reserve_for, j.body,
         j.traits, j.failure AS before, g.fate, g.counts, g.outcome, g.note,
+        g.number, g.errtype, g.message, g.backtrace, h.wid, h.claimed_at,
         m.at + g.delay * interval '1 s' AS due_at, m.at,
         -- the times of a failure are the database's
         CASE WHEN g.failure <> '' THEN
@@ -135,7 +154,7 @@ WITH given AS MATERIALIZED (
     FROM ended
     WHERE fate <> 'snooze'
     GROUP BY at, queue, jobtype
-), {settled("ended", outcome=OUTCOME, note="e.note::jsonb")}
+), {RECORDED.format(outcome=OUTCOME)}, {settled("ended", outcome=OUTCOME, note=NOTE)}
 SELECT id, fate, queue, jobtype, body, coalesce(failure, before), jid,
     (SELECT count(*) FROM settled)
 FROM ended
@@ -149,7 +168,8 @@ def fail(connection: BaseDatabaseWrapper, failings: Sequence[Failing]) -> list[M
     The on_dead jobs of those that died are pushed in the same transaction.
     """
     with transaction.atomic(using=connection.alias, savepoint=False):
-        params = dict(zip(_NAMES, _columns(failings), strict=True))
+        params: dict[str, Any] = dict(zip(_NAMES, _columns(failings), strict=True))
+        params["attempt_days"] = settings.get().attempt_days
         moved = [Moved(*row[:-1]) for row in execute(connection, FAIL, params)]
         push_on_dead(connection, [m for m in moved if m.fate == Fate.DEAD])
         if any(m.fate == Fate.GONE for m in moved):
@@ -177,6 +197,10 @@ _NAMES: Final = (
     "counts",
     "outcomes",
     "notes",
+    "numbers",
+    "errtypes",
+    "messages",
+    "backtraces",
 )
 
 
@@ -190,3 +214,7 @@ def _columns(failings: Sequence[Failing]) -> Iterator[list[Any]]:
     yield [f.counts for f in failings]
     yield [f.outcome for f in failings]
     yield [f.note for f in failings]
+    yield [f.verdict.retry_count + 1 if f.number is None else f.number for f in failings]
+    yield [f.error.errtype if f.error else "" for f in failings]
+    yield [f.error.message if f.error else "" for f in failings]
+    yield ["\n".join(f.error.backtrace) if f.error else "" for f in failings]

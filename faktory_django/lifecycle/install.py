@@ -1,4 +1,4 @@
-"""What migrations cannot hold: functions and storage options. Idempotent.
+"""What migrations cannot hold: functions, partitions and storage options. Idempotent.
 
 The migration and post_migrate call it, so a database made without migrations has it too.
 """
@@ -15,7 +15,9 @@ from faktory_django.notify import WAKE_FUNCTION
 from .by_jid import ACK_FUNCTION
 from .connection import execute
 from .expiry import EXPIRY_FUNCTION
+from .history import KEEP_FUNCTION
 from .lanes import PLACE_FUNCTION
+from .partitions import BUCKET_FUNCTION, PARTITIONS_FUNCTION, split
 from .push import PUSH_ALIKE_FUNCTION, PUSH_FUNCTION, SCHEDULE_FUNCTION
 from .push_traits import PUSH_TRAITS_FUNCTION
 from .settle import END_FUNCTION, SETTLE_FUNCTION
@@ -60,6 +62,9 @@ FUNCTIONS: Final = (
     TURN_FUNCTION,
     ACK_FUNCTION,
     ADD_FUNCTION,
+    BUCKET_FUNCTION,
+    PARTITIONS_FUNCTION,
+    KEEP_FUNCTION,
 )
 OPTIONS_OF: Final = """
 SELECT coalesce(array_to_string(reloptions, ', '), '')
@@ -75,13 +80,15 @@ FROM unnest(ARRAY['faktory_django_push_v1', 'faktory_django_push_alike_v1',
     'faktory_django_push_traits_v1', 'faktory_django_settle_v1', 'faktory_django_end_v1',
     'faktory_django_expiry_v1', 'faktory_django_take_v1', 'faktory_django_lock_v1',
     'faktory_django_renewed_v1', 'faktory_django_renew_v1', 'faktory_django_duplicates_v1',
-    'faktory_django_unlock_v1']) AS name
+    'faktory_django_unlock_v1', 'faktory_django_bucket_v1', 'faktory_django_partitions_v1',
+    'faktory_django_keep_v1']) AS name
 WHERE to_regproc(name) IS NULL
 """
 
 
 def install(connection: BaseDatabaseWrapper) -> None:
-    """Make functions and storage options, in the current schema."""
+    """Make functions, partitions and storage options, in the current schema."""
+    split(connection)
     for sql in FUNCTIONS:
         execute(connection, sql)
     for table, options in STORAGE.items():

@@ -58,7 +58,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A list: "scheduled", "retries", "dead", or "waiting" of one queue.
+    """A list: "scheduled", "retries", "dead", "finished", or "waiting" of one queue.
 
     queues are those that the asker may see; None is all. Entries above last came in later.
     """
@@ -70,9 +70,10 @@ class Source:
 
 
 class Entry(NamedTuple):
-    """One entry. at is when it is due, died or entered its queue.
+    """One entry. at is when it is due, died, ended or entered its queue.
 
-    body is None when it is too long, or was not asked for.
+    body is None when it is too long, or was not asked for, or is not kept. The last three are of
+    finished jobs.
     """
 
     id: int
@@ -86,6 +87,9 @@ class Entry(NamedTuple):
     enqueued_at: datetime | None
     body: str | None
     failure: str | None
+    outcome: str = ""
+    run_seconds: float | None = None
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +242,7 @@ def _bound(source: Source, after: Place | None, *, backwards: bool) -> tuple[Any
             raise ValueError(f"a rank is a small number, got {after.major}")
         return after
     if after is None:
-        ascending = (source.target != "dead") is not backwards
+        ascending = (source.target not in {"dead", "finished"}) is not backwards
         return (_EARLIEST, 0) if ascending else (_LATEST, far)
     try:
         return _EPOCH + after.major * _MICROSECOND, after.minor

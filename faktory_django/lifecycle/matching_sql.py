@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .lanes import FIRST_RANK
 from .mutate import PLACES, TABLES
+from .partitions import FINISHED
 
 if TYPE_CHECKING:
     from faktory_django.search import Query, Term
@@ -23,7 +24,11 @@ FROM (
 ) AS h
 """
 _COLUMNS = """, s.id, s.{at} AS at, s.queue, s.priority, s.jid, s.jobtype, s.enqueued_at,
-        s.body, s.failure"""
+        s.body, s.failure, {none}"""
+_COLUMNS_FINISHED = """, s.id, s.finished_at AS at, s.queue, 0::smallint AS priority, s.jid,
+        s.jobtype, s.enqueued_at, s.body, s.failure, s.outcome, s.run_seconds, s.attempts"""
+# What only finished jobs have.
+_NONE = "''::text AS outcome, NULL::float8 AS run_seconds, 0 AS attempts"
 
 # What waits: lane by lane, the highest rank first, each from the head of the index.
 _LANES = """
@@ -67,10 +72,10 @@ AND (r.rank {beyond_rank} %(major)s::smallint
 ORDER BY r.rank {down}, r.pos {up}
 LIMIT %(window)s
 """
-_WAITING = """
+_WAITING = f"""
 SELECT e.number, e.major, e.minor, j.id, j.enqueued_at AS at, j.queue, j.priority, j.jid,
-    j.jobtype, j.enqueued_at, j.body, j.failure
-FROM ({places}) AS e
+    j.jobtype, j.enqueued_at, j.body, j.failure, {_NONE}
+FROM ({{places}}) AS e
 CROSS JOIN LATERAL (
     -- a fence, or the planner may read all jobs there are
     SELECT * FROM faktory_django_job j WHERE j.id = e.job_id OFFSET 0
@@ -78,7 +83,7 @@ CROSS JOIN LATERAL (
 """
 _FIND = """
 SELECT w.number, w.major, w.minor, w.id, w.at, w.queue, w.priority, w.jid, w.jobtype,
-    w.enqueued_at, {texts}
+    w.enqueued_at, {texts}, w.outcome, w.run_seconds, w.attempts
 FROM ({window}) AS w
 WHERE {conditions}
 ORDER BY w.number
@@ -96,9 +101,9 @@ _COUNT = """
 SELECT count(*) FILTER (WHERE {conditions}), count(*)
 FROM ({some}) AS w
 """
-_SOME = "SELECT s.id, s.queue, s.jobtype, s.jid FROM {table} s LIMIT %(window)s"
+_SOME = "SELECT s.id, s.queue, s.jobtype, s.jid, '' AS outcome FROM {table} s LIMIT %(window)s"
 _SOME_WAITING = """
-SELECT j.id, j.queue, j.jobtype, j.jid
+SELECT j.id, j.queue, j.jobtype, j.jid, '' AS outcome
 FROM (
     SELECT r.job_id FROM faktory_django_ready r WHERE r.queue = %(queue)s LIMIT %(window)s
 ) AS r
@@ -115,6 +120,8 @@ QUEUES_OF: Final = {
     name: f"SELECT s.id, s.queue, s.jid FROM {table} s WHERE s.id = ANY(%(ids)b::bigint[])"
     for name, table in PLACES.items()
 }
+# Lists of what has been, the latest first.
+_TIMES: Final = {"dead": "died_at", "finished": "finished_at"}
 LONGEST_BIGINT: Final = 2**63 - 1
 
 
@@ -150,14 +157,15 @@ def params(query: Query) -> dict[str, Any]:
 @cache
 def _window(target: str, backwards: bool, by_jid: bool, *, narrow: bool) -> str:  # noqa: FBT001
     if target != "waiting":
-        at = "died_at" if target == "dead" else "due_at"
-        ascending = (target != "dead") is not backwards
+        at = _TIMES.get(target, "due_at")
+        ascending = (target not in _TIMES) is not backwards
+        columns = _COLUMNS_FINISHED if target == "finished" else _COLUMNS
         return _SET.format(
             at=at,
-            table=TABLES[target],
+            table=FINISHED if target == "finished" else TABLES[target],
             way="ASC" if ascending else "DESC",
             beyond=">" if ascending else "<",
-            columns="" if narrow else _COLUMNS.format(at=at),
+            columns="" if narrow else columns.format(at=at, none=_NONE),
             jid=" AND s.jid = %(jid)s" if by_jid else "",
         )
     places = (_ONE_JID if by_jid else _LANES).format(
@@ -189,8 +197,8 @@ def _columns(nr: int, term: Term) -> list[str]:
             if "*" in term.value:
                 return [f"w.{column} LIKE %(like_{nr})s"]
             return [f"w.{column} = %(value_{nr})s"]
-        case "jid":
-            return [f"w.jid = %(value_{nr})s"]
+        case "jid" | "outcome":
+            return [f"w.{term.field} = %(value_{nr})s"]
         case "word":
             return [f"w.jid = %(value_{nr})s OR w.jobtype ILIKE %(like_{nr})s"]
     return []

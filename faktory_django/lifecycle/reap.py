@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from django.db import transaction
 
 from faktory_django import payload, registry, signals
+from faktory_django.features.history import note
 
 from .announce import announce, announce_moved
+from .attempts import CRASHED, crashed_params
 from .clock import RFC3339
 from .connection import execute
 from .dead import Buried, push_on_dead
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
 EXPIRED_ERROR: Final = Error.cut("ReservationExpired", "Faktory job reservation expired")
 
 
+_NOTE: Final = "CASE WHEN e.traits ? 'keep' THEN %(note)s::text::jsonb END"
+
 # blamed: the jobs that ran when the process died; NULL when nobody knows: all of them.
 # Of these the ones that had crashed most often are: their neighbours most likely did nothing.
 REAP: Final = f"""
 WITH held AS MATERIALIZED (
-    SELECT l.id, l.ids
+    SELECT l.id, l.ids, l.wid
     FROM faktory_django_lease l
     WHERE l.id = ANY(%(leases)b::bigint[])
     ORDER BY l.id
@@ -63,7 +67,7 @@ WITH held AS MATERIALIZED (
         traits, clock_timestamp()
     FROM poison
     RETURNING *
-), {settled("died", outcome="'dead'")}, counted AS (
+), {settled("died", outcome="'dead'", note=_NOTE)}, counted AS (
     INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, reaped)
     SELECT date_trunc('minute', clock_timestamp()), queue, jobtype, count(*)
     FROM found
@@ -77,7 +81,7 @@ WITH held AS MATERIALIZED (
     SET crashes = j.crashes + 1
     FROM back b
     WHERE j.id = b.id AND b.guilty
-), {RETURNED}
+), {CRASHED}, {RETURNED}
 SELECT (SELECT count(*) FROM found), (SELECT count(*) FROM woken),
     (SELECT count(*) FROM settled), d.queue, d.jobtype, d.body, d.failure
 FROM (SELECT) AS one
@@ -240,11 +244,12 @@ def reap(
         return 0
     error = Error.cut("CrashedWorker", f"the process that ran it died: {reason}")
     failure = judge(-1, None, error).failure
-    params = {
+    params = crashed_params(error) | {
         "leases": sorted(leases),
         "blamed": None if blamed is None else list(blamed),
         "max_crashes": max_crashes,
         "failure": failure,
+        "note": note(error=error.named()),
     }
     with transaction.atomic(using=connection.alias, savepoint=False):
         rows = execute(connection, REAP, params)
@@ -341,7 +346,7 @@ def _fail_expired(connection: BaseDatabaseWrapper, page: Sequence[tuple[Any, ...
     for job, failure, body, jobtype in execute(connection, HELD_JOBS, {"ids": sorted(lease_of)}):
         delay = delay_of(registry.find(jobtype))
         verdict = judge(payload.retry_of(body), failure, EXPIRED_ERROR, delay=delay)
-        failings.append(Failing(job, lease_of[job], verdict))
+        failings.append(Failing(job, lease_of[job], verdict, error=EXPIRED_ERROR))
     moved = fail(connection, failings) if failings else []
     announce_moved(connection, moved)
     return len(moved)

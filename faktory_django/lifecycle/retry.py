@@ -41,6 +41,10 @@ class Error:
     message: str
     backtrace: tuple[str, ...] = ()
 
+    def named(self) -> dict[str, str]:
+        """Return its class and message, as notes of runs have them."""
+        return {"errtype": self.errtype, "message": self.message}
+
     @classmethod
     def cut(cls, errtype: str, message: str, backtrace: Sequence[str] = ()) -> Error:
         """Return an error whose texts are trimmed, within limits and storable."""

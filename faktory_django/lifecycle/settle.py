@@ -22,6 +22,10 @@ BEGIN
     FROM unnest(jids, traits, outcomes) AS e(jid, traits, outcome)
     WHERE e.traits ? 'unique' AND e.outcome NOT IN ('retry', 'dead', 'snooze')
     HAVING count(*) > 0;
+    IF EXISTS (SELECT FROM unnest(traits) AS t(held) WHERE t.held ? 'keep') THEN
+        PERFORM faktory_django_keep_v1(
+            jids, queues, jobtypes, enqueued_ats, bodies, failures, traits, outcomes, notes);
+    END IF;
 END
 $$
 """

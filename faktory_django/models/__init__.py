@@ -5,6 +5,7 @@ from .counter import BUCKET_SECONDS, BUCKETS, Counter, CounterDelta
 from .cron import CronDeclaration, CronEntry, CronTick
 from .dashboard import Dashboard
 from .held import DeadJob, RetryJob, ScheduledJob
+from .history import Attempt, FinishedJob, LogLine
 from .job import Job
 from .lease import Lease
 from .process import Process, Waiter
@@ -16,6 +17,7 @@ from .unique import UniqueLock
 __all__ = [
     "BUCKETS",
     "BUCKET_SECONDS",
+    "Attempt",
     "AuditEntry",
     "Counter",
     "CounterDelta",
@@ -24,9 +26,11 @@ __all__ = [
     "CronTick",
     "Dashboard",
     "DeadJob",
+    "FinishedJob",
     "Job",
     "Lease",
     "Level",
+    "LogLine",
     "Operation",
     "Process",
     "Queue",

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from faktory_django.errors import CommandRefused, InvalidOption
-from faktory_django.features import traits
+from faktory_django.features import history, traits
 
 _NOTHING: Final = Raw(b"")
 MIN_JID_BYTES: Final = 8
@@ -59,10 +59,11 @@ class _Failure(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large a job may be: bytes of its text, levels of nesting."""
+    """How large a job may be: bytes of its text, levels of nesting; and what is kept of all."""
 
     job_bytes: int = 33_554_432
     job_depth: int = 1_000
+    history: history.Defaults = history.NOTHING
 
 
 class WireJob(msgspec.Struct, frozen=True):
@@ -128,7 +129,7 @@ def read_job(text: bytes, limits: Limits) -> WireJob:
         found = _DECODER.decode(text)
     except (ValueError, RecursionError):
         found = _read_slowly(text, limits)
-    return _checked(found)
+    return _checked(found, limits.history)
 
 
 def read_jobs(text: bytes, limits: Limits, *, max_jobs: int) -> list[WireJob | tuple[str, str]]:
@@ -157,7 +158,7 @@ def read_jobs(text: bytes, limits: Limits, *, max_jobs: int) -> list[WireJob | t
         except (ValueError, RecursionError):
             job = _read_slowly(raw, limits)
         try:
-            found.append(_checked(job))
+            found.append(_checked(job, limits.history))
         except _WrongType:
             raise
         except CommandRefused as wrong:
@@ -246,7 +247,7 @@ _TYPES: Final[dict[str, Any]] = {
 }
 
 
-def _checked(job: _Job) -> WireJob:
+def _checked(job: _Job, kept: history.Defaults) -> WireJob:
     _check_integers(job)
     args = _part(job.args, "args", b"[")
     custom = _part(job.custom, "custom", b"{")
@@ -272,17 +273,17 @@ def _checked(job: _Job) -> WireJob:
         at=at,
         failure=failure,
         tracked=b'"track"' in custom and bool(json.loads(custom).get("track")),
-        traits=_traits(custom, jobtype, queue, args, at) if traits.may_be_in(custom) else None,
+        traits=_traits(custom, traits.Pushed(jobtype, queue, "", at, history=kept), args),
     )
 
 
-def _traits(
-    custom: bytes, jobtype: str, queue: str, args: bytes, at: datetime | None
-) -> str | None:
+def _traits(custom: bytes, pushed: traits.Pushed, args: bytes) -> str | None:
+    asked = traits.may_be_in(custom)
+    if not asked and not pushed.history.applies(pushed.queue):
+        return None
+    found = json.loads(custom) if asked else None
     try:
-        return traits.traits_of(
-            json.loads(custom), traits.Pushed(jobtype, queue, args.decode(), at)
-        )
+        return traits.traits_of(found, pushed._replace(args=args.decode()))
     except InvalidOption as wrong:
         raise CommandRefused(str(wrong)) from None
 

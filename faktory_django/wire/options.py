@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from faktory_django import settings
+from faktory_django.features.history import Defaults
+
 from .jobs import Limits
 from .requests import RequestLimits
 from .session import Permissions
@@ -52,7 +55,7 @@ class ServerOptions:
     @property
     def request_limits(self) -> RequestLimits:
         """What one command may hold."""
-        jobs = Limits(self.job_bytes, self.job_depth)
+        jobs = Limits(self.job_bytes, self.job_depth, Defaults.of(settings.get()))
         return RequestLimits(jobs, self.bulk_jobs, self.fetch_queues)
 
     def strict(self) -> ServerOptions:

@@ -56,11 +56,17 @@ class Slots:
     """The crew of a fetcher: threads for plain functions, an event loop for async ones."""
 
     def __init__(
-        self, options: WorkerOptions, board: Board, done: Callable[[Outcome], None]
+        self,
+        options: WorkerOptions,
+        board: Board,
+        done: Callable[[Outcome], None],
+        *,
+        wid: str,
     ) -> None:
         kinds = {d.is_async for d in registry.definitions() if d.jobtype != registry.ON_DEAD}
         self._options = options
         self._done = done
+        self._wid = wid
         # places and jobs in hand, by whether they are async
         self._places = {False: options.concurrency, True: options.async_concurrency}
         self._in_hand = {False: 0, True: 0}
@@ -92,7 +98,7 @@ class Slots:
     def submit(self, jobs: Sequence[Claimed], moment: float) -> None:
         """Start these jobs, or keep them until a slot is free."""
         offset = moment - time.monotonic()
-        items = [(prepare(claimed), offset - claimed.enqueued_at) for claimed in jobs]
+        items = [(prepare(claimed, self._wid), offset - claimed.enqueued_at) for claimed in jobs]
         with self._lock:
             for prepared, _ in items:
                 self._in_hand[prepared.is_async] += 1
@@ -189,8 +195,7 @@ class Slots:
 
     def _finished(self, outcome: Outcome) -> None:
         _log_end(outcome)
-        if outcome.verdict is not None:
-            self.reporter.ended(outcome)
+        self.reporter.ended(outcome)
         with self._lock:
             self._in_hand[outcome.is_async] -= 1
         self._done(outcome)
@@ -212,7 +217,7 @@ class Child:
         self._life_line = life_line
         self._grace_ends: float | None = None
         self._recycles = False
-        self.slots = Slots(options, board, self._done)
+        self.slots = Slots(options, board, self._done, wid=info.wid)
         self.fetcher = Fetcher(options, info, self.slots, slots=self.slots.size)
 
     def _done(self, outcome: Outcome) -> None:

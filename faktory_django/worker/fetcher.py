@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from faktory_django.lifecycle.fetch import Turn
+    from faktory_django.lifecycle.retry import Verdict
 
     from .options import WorkerOptions
     from .runner import Outcome
@@ -315,11 +316,7 @@ class Fetcher:
         if not self._failures:
             return
         failures = self._failures[:1_000]
-        failings = [
-            Failing(o.claimed.id, o.claimed.lease, o.verdict, o.counts, note=o.note)
-            for o in failures
-            if o.verdict is not None
-        ]
+        failings = [failing_of(o, o.verdict) for o in failures if o.verdict is not None]
         moved = {m.id: m for m in fail(connection, failings)}
         del self._failures[:1_000]
         for outcome in failures:
@@ -456,3 +453,16 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         "jobtype": outcome.jobtype,
         "queue": outcome.claimed.queue,
     }
+
+
+def failing_of(outcome: Outcome, verdict: Verdict) -> Failing:
+    """Return what the store is told of a run that did not succeed."""
+    return Failing(
+        outcome.claimed.id,
+        outcome.claimed.lease,
+        verdict,
+        outcome.counts,
+        note=outcome.note,
+        error=outcome.error,
+        number=outcome.job.attempt if outcome.job is not None else None,
+    )

@@ -26,6 +26,8 @@ from faktory_django.errors import (
 from faktory_django.lifecycle.ack import ack_last
 from faktory_django.lifecycle.retry import Error, Fate, Verdict, delay_of, judge
 
+from . import notes
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -48,6 +50,8 @@ class Prepared:
     error: BaseException | None = None
     backtrace: int = 0
     extended: bool = False
+    wid: str = ""
+    returned: object = None
 
     def extend(self, limit_seconds: float) -> float:
         """Let the run take so long in all, if that is longer; return its limit."""
@@ -65,7 +69,8 @@ class Prepared:
 class Outcome:
     """What became of a run. verdict None: it succeeded; acked: its own transaction ended it.
 
-    note: what features are told of the run, as JSON; only of jobs that have traits.
+    note: what features are told of the run, as JSON; of one that succeeded only where something
+    is kept of it.
     """
 
     claimed: Claimed
@@ -82,15 +87,15 @@ class Outcome:
     note: str | None = None
 
 
-def prepare(claimed: Claimed) -> Prepared:
+def prepare(claimed: Claimed, wid: str = "") -> Prepared:
     """Read a claimed job; whatever is wrong with it becomes its error, never an exception."""
     try:
         body = payload.parse(claimed.body)
     except Exception as wrong:  # noqa: BLE001 - a row written by hand may hold anything
-        return Prepared(claimed, "unknown", payload.RETRY, 60.0, error=wrong)
+        return Prepared(claimed, "unknown", payload.RETRY, 60.0, error=wrong, wid=wid)
     retry = payload.RETRY if body.retry is None else body.retry
     reserve_for = min(max(body.reserve_for or payload.RESERVE_FOR, 60), 86_400)
-    prepared = Prepared(claimed, body.jobtype, retry, float(reserve_for))
+    prepared = Prepared(claimed, body.jobtype, retry, float(reserve_for), wid=wid)
     prepared.backtrace = body.backtrace or 0
     try:
         prepared.definition = registry.find(body.jobtype)
@@ -195,10 +200,10 @@ def _perform(prepared: Prepared, waited: float, started: float, using: str) -> b
         _send(signals.started, job)
         handler = _handler(definition, is_async=definition.is_async)
         if not definition.atomic:
-            handler(job)
+            prepared.returned = handler(job)
             return False
         with transaction.atomic(using=using):
-            handler(job)
+            prepared.returned = handler(job)
             run_seconds = time.monotonic() - started
             claimed = prepared.claimed
             ack_last(
@@ -207,6 +212,7 @@ def _perform(prepared: Prepared, waited: float, started: float, using: str) -> b
                 wait_seconds=waited,
                 run_seconds=run_seconds,
                 using=using,
+                note=notes.of_success(prepared, waited, run_seconds),
             )
         return True
     finally:
@@ -219,7 +225,7 @@ async def arun(prepared: Prepared) -> None:
     token = _current.set(job)
     try:
         _send(signals.started, job)
-        await _handler(definition, is_async=True)(job)
+        prepared.returned = await _handler(definition, is_async=True)(job)
     finally:
         _current.reset(token)  # async_to_sync hands the context to its caller
 
@@ -244,9 +250,11 @@ def conclude(
     outcome.job = prepared.job
     outcome.is_async = prepared.is_async
     if raised is None:
+        outcome.note = None if acked else notes.of_success(prepared, waited, ran)
         if prepared.job is not None:
             _send(signals.succeeded, prepared.job)
         return outcome
+    outcome.note = notes.of_failure(prepared, waited, ran)
     outcome.raised = raised
     outcome.error = error_of(prepared, raised)
     outcome.counts = not _leaves_quietly(prepared, raised)

@@ -18,7 +18,7 @@ from faktory_django.lifecycle import queues
 from faktory_django.lifecycle.beat import ProcessInfo, Pulse, beat, register
 from faktory_django.lifecycle.fetch import Consumer
 from faktory_django.lifecycle.push import Push, push
-from faktory_django.models import DeadJob, Job, RetryJob, ScheduledJob
+from faktory_django.models import DeadJob, FinishedJob, Job, RetryJob, ScheduledJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +30,10 @@ FAILURE = {
     "backtrace": ["File jobs.py, line 3", "in fetch"],
     "retry_count": 2,
 }
-MODELS = ("job", "scheduledjob", "retryjob", "deadjob", "queue", "process", "counter")
+MODELS = (
+    *("job", "scheduledjob", "retryjob", "deadjob", "finishedjob"),
+    *("queue", "process", "counter"),
+)
 
 
 @pytest.fixture
@@ -113,6 +116,13 @@ def retry(jid: str, **columns: Any) -> RetryJob:
     return RetryJob.objects.create(**_entry(jid, columns), due_at=timezone.now())
 
 
+def finished(jid: str, **columns: Any) -> FinishedJob:
+    """Put a job that has ended into the history."""
+    facts: dict[str, Any] = {"jobtype": "fetch", "queue": "default", "outcome": "failed"}
+    facts |= {"finished_at": timezone.now(), "attempts": 1, "failure": json.dumps(FAILURE)}
+    return FinishedJob.objects.create(bucket=20991231, jid=jid, **(facts | columns))
+
+
 def dead(jid: str, **columns: Any) -> DeadJob:
     """Store a dead job."""
     columns = {"failure": json.dumps(FAILURE)} | columns
@@ -177,6 +187,7 @@ def everywhere(worker: Worker) -> dict[str, Any]:
         "scheduledjob": scheduled("later").pk,
         "retryjob": retry("again").pk,
         "deadjob": dead("gone").pk,
+        "finishedjob": finished("over").pk,
         "queue": "default",
         "process": worker.wid,
         "counter": counter,

@@ -24,6 +24,7 @@ from .conftest import (
     Worker,
     body,
     dead,
+    finished,
     list_url,
     page_url,
     push_job,
@@ -383,11 +384,13 @@ def hostile_rows(text: str) -> dict[str, Any]:
             {"x": "x" + text},
         )
         counter = cursor.fetchone()[0]
+    ended = finished("x" + text, **{k: columns[k] for k in ("jobtype", "queue", "failure")})
     return {
         "job": job.pk,
         "scheduledjob": scheduled("x" + text, **columns).pk,
         "retryjob": retry("x" + text, **columns).pk,
         "deadjob": dead("x" + text, **columns).pk,
+        "finishedjob": ended.pk,
         "queue": "x" + text,
         "process": worker.wid,
         "counter": counter,

@@ -74,6 +74,17 @@ _ROWS: Final = (
     " VALUES (%(any)s, %(any)s, %(any)s, %(any)s, %(any)s) RETURNING id)"
     " INSERT INTO faktory_django_operation (audit_id, last, total, state, problem)"
     " SELECT id, 1, 1, 'failed', %(any)s FROM entry",
+    "INSERT INTO faktory_django_finishedjob (bucket, jid, jobtype, queue, outcome, pushed,"
+    " finished_at, attempts, wid, body, failure, result, mark, remark)"
+    " SELECT 20991231, %(jid)s, %(jobtype)s, %(queue)s, o.outcome, %(any)s, now(), 1, %(wid)s,"
+    " %(body)s, %(failure)s, o.result, o.mark, 'not JSON: ' || %(any)s"
+    " FROM (VALUES ('done', %(body)s, NULL), (%(any)s, %(any)s, %(any)s),"
+    " ('done', %(any)s, '{\"encrypted\":\"fernet\"}')) AS o(outcome, result, mark)",
+    "INSERT INTO faktory_django_attempt (bucket, jid, jobtype, queue, at, number, fate, errtype,"
+    " message, backtrace, wid) VALUES (20991231, %(jid)s, %(jobtype)s, %(queue)s, now(), 1,"
+    " %(any)s, %(any)s, %(any)s, %(any)s, %(wid)s)",
+    "INSERT INTO faktory_django_logline (bucket, jid, jobtype, queue, at, number, text)"
+    " VALUES (20991231, %(jid)s, %(jobtype)s, %(queue)s, now(), 1, %(any)s)",
 )
 # Half of the jobs wait, half are in work.
 _WAITS: Final = "INSERT INTO faktory_django_ready VALUES (%(queue)s, 0, %(job)s, %(job)s)"

@@ -38,6 +38,7 @@ NEEDS: Final[dict[str, dict[str, str]]] = {
     "scheduled": READ,
     "retries": READ,
     "dead": READ,
+    "finished": READ,
     "errors": READ,
     "act": {"POST": "act"},
     "operation": READ | {"POST": "act"},

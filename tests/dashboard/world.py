@@ -14,12 +14,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connection
 
+from faktory_django.features.history import OUTCOMES
 from faktory_django.lifecycle import cron_entries, operations, queues, track
 from faktory_django.lifecycle.matching import Source
 from faktory_django.lifecycle.push import Push, push
 from faktory_django.lifecycle.stats import fold
 from faktory_django.lifecycle.track import Report
-from faktory_django.models import AuditEntry, CronEntry, CronTick, Operation, UniqueLock
+from faktory_django.models import (
+    Attempt,
+    AuditEntry,
+    CronEntry,
+    CronTick,
+    FinishedJob,
+    LogLine,
+    Operation,
+    UniqueLock,
+)
 
 from . import history, workers
 
@@ -82,6 +92,7 @@ class World:
     dead: str
     wid: str
     operation: int
+    finished: str
 
 
 def jid(place: str, number: int) -> str:
@@ -119,6 +130,7 @@ def build() -> World:
     fill_set("retryjob", "retry", 30, (15 + i * 61 for i in range(30)), failed=True)
     fill_set("deadjob", "dead", 24, (-i * 7_000 for i in range(24)), failed=True)
     queues.pause("mail")
+    _end()
     _tick()
     _lock()
     history.write(TYPES)
@@ -131,6 +143,7 @@ def build() -> World:
         dead=jid("dead", 0),
         wid=wid,
         operation=_act(),
+        finished=jid("finished", 0),
     )
 
 
@@ -168,6 +181,49 @@ def _row(place: str, i: int, at: int, *, failed: bool) -> list[Any]:
 def _body(name: str, jobtype: str, queue: str, args: list[Any]) -> str:
     found = {"created_at": ago(hours=2), "jid": name, "jobtype": jobtype, "queue": queue}
     return json.dumps({**found, "retry": 25, "args": args}, separators=(",", ":"))
+
+
+def _end() -> None:
+    """Let jobs have ended in all ways, after failures; some have said something."""
+    now = datetime.now(tz=UTC)
+    for i in range(60):
+        jobtype, (queue, args) = _kind(i)
+        about = {"bucket": 20991231, "jid": jid("finished", i), "jobtype": jobtype, "queue": queue}
+        ended = now - timedelta(minutes=3 + 11 * i)
+        outcome = OUTCOMES[i % len(OUTCOMES)] if i % 5 == 4 else "done"
+        errtype, message = ERRORS[i % len(ERRORS)]
+        runs = 3 if i % 4 == 0 else 1
+        FinishedJob.objects.create(
+            **about,
+            outcome=outcome,
+            pushed=ago(hours=13),
+            enqueued_at=ended - timedelta(seconds=9),
+            started_at=ended - timedelta(seconds=4),
+            finished_at=ended,
+            run_seconds=4 / (1 + i),
+            attempts=runs,
+            wid="py-web-1-4711",
+            body=_body(about["jid"], jobtype, queue, args) if i % 2 == 0 else None,
+            result='{"rows":310,"token":"tok_live_4242"}' if outcome == "done" else None,
+            failure=None
+            if outcome == "done"
+            else json.dumps({"errtype": errtype, "message": message}),
+        )
+        for number in range(1, runs):
+            Attempt.objects.create(
+                **about,
+                at=ended - timedelta(minutes=5 * (runs - number)),
+                number=number,
+                fate="retry",
+                errtype=errtype,
+                message=message,
+                backtrace="\n".join(TRACEBACK),
+                run_seconds=0.3,
+                wid="py-web-1-4711",
+            )
+        for number, text in enumerate(("begun", "page 310 of 500", "the password is hunter2")):
+            at = ended - timedelta(seconds=3 - number)
+            LogLine.objects.create(**about, at=at, number=runs, text=text)
 
 
 def _tick() -> None:

@@ -115,6 +115,52 @@ async def report_async(path: str, parts: int, seconds: float = 0) -> None:
     note(path, "reported")
 
 
+@job
+def say(path: str, lines: int, seconds: float = 0) -> None:
+    """Log lines."""
+    for number in range(1, lines + 1):
+        current_job().log(f"line {number}")
+        time.sleep(seconds)
+    note(path, "said")
+
+
+@job
+async def say_async(path: str, lines: int, seconds: float = 0) -> None:
+    """Log lines, on the event loop."""
+    for number in range(1, lines + 1):
+        current_job().log(f"line {number}")
+        await asyncio.sleep(seconds)
+    note(path, "said")
+
+
+@job(keep_result=True)
+def add(one: int, other: int) -> int:
+    """Return the sum."""
+    return one + other
+
+
+@job(keep_result=True)
+async def add_async(one: int, other: int) -> int:
+    """Return the sum, on the event loop."""
+    return one + other
+
+
+@job(keep_result=True, atomic=True)
+def add_atomic(one: int, other: int) -> int:
+    """Return the sum, in a transaction."""
+    return one + other
+
+
+@job(history=7)
+def stumble(path: str, times: int) -> None:
+    """Fail so often, then succeed."""
+    me = current_job()
+    me.log(f"attempt {me.attempt}")
+    if me.attempt <= times:
+        raise ValueError(f"stumbled {me.attempt}")
+    note(path, "stood")
+
+
 def _pass_the_time(seconds: float) -> None:
     """Wait where a JobTimeout can be raised."""
     until = time.monotonic() + seconds

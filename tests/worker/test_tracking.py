@@ -101,7 +101,7 @@ def test_a_connection_that_is_lost_loses_nothing(start: Start, ledger: Ledger) -
         )
 
     until(lambda: Job.status(handle.jid).percent == 100, "the last of what it said is there")
-    worker.wait_for_log("the progress of jobs waits: ")
+    worker.wait_for_log("what jobs say waits: ")
     assert worker.stop() == 0
 
 

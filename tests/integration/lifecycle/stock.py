@@ -19,7 +19,8 @@ from faktory_django.lifecycle.retry import Error, judge
 TABLES = (
     *("job", "ready", "level", "lease", "scheduledjob", "retryjob", "deadjob"),
     *("queue", "process", "waiter", "counter", "counterdelta", "operation", "auditentry", "track"),
-    *("crontick", "cronentry", "crondeclaration", "uniquelock"),
+    *("crontick", "cronentry", "crondeclaration", "uniquelock", "finishedjob", "attempt"),
+    "logline",
 )
 _numbers = itertools.count()
 
