@@ -17,7 +17,7 @@ MAX_JID: Final = 255
 class JobStatus(msgspec.Struct, frozen=True):
     """What became of a job when it was asked, and how far it said it was.
 
-    state is scheduled, waiting, working, retries, dead, done, failed or unknown.
+    state is scheduled, waiting, working, retries, dead, done, failed, cancelled or unknown.
     """
 
     jid: str
@@ -29,7 +29,7 @@ class JobStatus(msgspec.Struct, frozen=True):
     @property
     def is_over(self) -> bool:
         """Whether nothing more will happen by itself."""
-        return self.state in {"dead", "done", "failed", "unknown"}
+        return self.state in {"dead", "done", "failed", "cancelled", "unknown"}
 
 
 def status(jid: str, *, using: str | None = None) -> JobStatus:

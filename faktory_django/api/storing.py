@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+from asgiref.sync import sync_to_async
 
 from faktory_django import settings, signals
 
+from . import cancelling
 from .requests import encoded, encoded_alike
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
 
     from .requests import PushRequest
 
@@ -27,6 +30,26 @@ class JobHandle(msgspec.Struct, frozen=True):
     def __bool__(self) -> bool:
         """Whether the job was pushed."""
         return bool(self.jid)
+
+    def cancel(
+        self,
+        *,
+        kill_after: float | timedelta | None = None,
+        by: str = "",
+        using: str | None = None,
+    ) -> str:
+        """Cancel the job; see Job.cancel."""
+        return cancelling.cancel(self.jid, kill_after=kill_after, by=by, using=using)
+
+    async def acancel(
+        self,
+        *,
+        kill_after: float | timedelta | None = None,
+        by: str = "",
+        using: str | None = None,
+    ) -> str:
+        """cancel for async code."""
+        return await sync_to_async(self.cancel)(kill_after=kill_after, by=by, using=using)
 
 
 class Stored(NamedTuple):

@@ -17,9 +17,10 @@ MAX_TEXT: Final = 1_000
 # No reservation ends later than so far from now, however it was asked for.
 MAX_AHEAD_SECONDS: Final = 86_400
 
-# How a run ended that left nothing behind but a row of tracking; neither is success.
+# How a run ended that left nothing behind but a row of tracking; none is success.
 FAILED: Final = "failed"
 DISCARDED: Final = "discarded"
+CANCELLED: Final = "cancelled"
 
 # Our words for where a job is, and those of the protocol.
 WIRE_STATES: Final = {
@@ -30,6 +31,7 @@ WIRE_STATES: Final = {
     "dead": "dead",
     "done": "success",
     "failed": "failed",
+    "cancelled": "failed",  # the protocol has no word for it: it will not succeed
     "unknown": "unknown",
 }
 

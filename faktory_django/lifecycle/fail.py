@@ -50,7 +50,10 @@ class Moved(NamedTuple):
 
 FAIL: Final = f"""
 WITH given AS MATERIALIZED (
-    SELECT *
+    -- what was cancelled in good time is neither retried nor kept
+    SELECT g.id, g.lease, g.failure, g.failed_at, g.delay, g.counts, CASE WHEN EXISTS (
+        SELECT FROM faktory_django_cancel c WHERE c.job_id = g.id
+    ) THEN 'cancelled' ELSE g.fate END AS fate
     FROM unnest(
         %(ids)b::bigint[], %(leases)b::bigint[], %(fates)b::text[], %(failures)b::text[],
         %(failed_ats)b::text[], %(delays)b::float8[], %(counts)b::boolean[]
@@ -136,7 +139,7 @@ def fail(connection: BaseDatabaseWrapper, failings: Sequence[Failing]) -> list[M
         params = dict(zip(_NAMES, _columns(failings), strict=True))
         moved = [Moved(*row) for row in execute(connection, FAIL, params)]
         push_on_dead(connection, [m for m in moved if m.fate == Fate.DEAD])
-        if any(m.fate == Fate.GONE for m in moved):
+        if any(m.fate in _ENDED for m in moved):
             _note_end(connection, moved, failings)
     return moved
 
@@ -145,10 +148,18 @@ def _note_end(
     connection: BaseDatabaseWrapper, moved: Sequence[Moved], failings: Sequence[Failing]
 ) -> None:
     """Tell those who track the jobs that are gone that it was not success."""
-    ends = {f.id: tracking.FAILED if f.counts else tracking.DISCARDED for f in failings}
-    track.end(connection, [(m.jid, ends[m.id]) for m in moved if m.fate == Fate.GONE])
+    counts = {f.id: f.counts for f in failings}
+    ends = [(m.jid, _end(m.fate, counts=counts[m.id])) for m in moved if m.fate in _ENDED]
+    track.end(connection, ends)
 
 
+def _end(fate: str, *, counts: bool) -> str:
+    if fate == Fate.CANCELLED:
+        return tracking.CANCELLED
+    return tracking.FAILED if counts else tracking.DISCARDED
+
+
+_ENDED: Final = (Fate.GONE, Fate.CANCELLED)
 _NAMES: Final = ("ids", "leases", "fates", "failures", "failed_ats", "delays", "counts")
 
 

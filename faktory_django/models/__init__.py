@@ -1,8 +1,10 @@
 """The tables, one file an idea. QuerySets answer questions; none changes a state."""
 
 from .audit import AuditEntry, Operation
+from .cancel import Cancel
 from .counter import BUCKET_SECONDS, BUCKETS, Counter, CounterDelta
 from .cron import CronDeclaration, CronEntry, CronTick
+from .cursor import Cursor
 from .dashboard import Dashboard
 from .held import DeadJob, RetryJob, ScheduledJob
 from .job import Job
@@ -16,11 +18,13 @@ __all__ = [
     "BUCKETS",
     "BUCKET_SECONDS",
     "AuditEntry",
+    "Cancel",
     "Counter",
     "CounterDelta",
     "CronDeclaration",
     "CronEntry",
     "CronTick",
+    "Cursor",
     "Dashboard",
     "DeadJob",
     "Job",
