@@ -35,8 +35,7 @@ def cancel(
     if not isinstance(jid, str):
         raise InvalidOption(f"a jid is a str, got {shown(jid)}")
     seconds = None if kill_after is None else _kill_after(kill_after)
-    if not isinstance(by, str) or "\0" in by or len(by) > MAX_BY:
-        raise InvalidOption(f"by must be a str of at most {MAX_BY} characters, got {shown(by)}")
+    _check_by(by)
     if not jid or "\0" in jid or len(jid) > MAX_JID:
         return NOT_FOUND
     # A view may run before any job of this process: the models are imported when they are needed.
@@ -45,10 +44,15 @@ def cancel(
     return verb.cancel([jid], by=by, kill_after=seconds, using=using)[jid]
 
 
+def _check_by(by: object) -> None:
+    if not isinstance(by, str) or "\0" in by or len(by) > MAX_BY:
+        raise InvalidOption(f"by must be a str of at most {MAX_BY} characters, got {shown(by)}")
+
+
 def _kill_after(value: object) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-    if not number or not 0 <= seconds <= MAX_KILL_AFTER:  # type: ignore[operator]
+    right = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not right or not 0 <= seconds <= MAX_KILL_AFTER:  # type: ignore[operator]
         raise InvalidOption(
             f"kill_after must be 0 to {MAX_KILL_AFTER} seconds or a timedelta, got {shown(value)}"
         )

@@ -19,7 +19,7 @@ from faktory_django.lifecycle.retry import Error, judge
 TABLES = (
     *("job", "ready", "level", "lease", "scheduledjob", "retryjob", "deadjob"),
     *("queue", "process", "waiter", "counter", "counterdelta", "operation", "auditentry", "track"),
-    *("crontick", "cronentry", "crondeclaration"),
+    *("crontick", "cronentry", "crondeclaration", "cancel", "cursor"),
 )
 _numbers = itertools.count()
 
