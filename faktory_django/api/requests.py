@@ -10,8 +10,9 @@ import msgspec
 
 from faktory_django import arguments, encryption, payload, registry, settings
 from faktory_django.errors import InvalidPayload
-from faktory_django.features import tracking
+from faktory_django.features import tracking, traits
 
+from . import noted
 from . import options as checks
 
 if TYPE_CHECKING:
@@ -96,7 +97,19 @@ def encoded(requests: Sequence[PushRequest]) -> list[Push]:
             raise payload.too_large(jobtype, size, limit)
         times = request.at, request.delay_seconds
         shared = form.priority, form.reserve_for
-        rows.append(Push(form.queue, jid, jobtype, body, *shared, *times, tracked=form.tracked))
+        pushed = traits.Pushed(jobtype, form.queue, args, *times)
+        rows.append(
+            Push(
+                form.queue,
+                jid,
+                jobtype,
+                body,
+                *shared,
+                *times,
+                tracked=form.tracked,
+                traits=traits.traits_of(custom, pushed),
+            )
+        )
     return rows
 
 
@@ -106,8 +119,11 @@ def encoded_alike(
     """Return what jobs like this one share, and the text of each one's args.
 
     None for several of which one has an argument of a kind that JSON does not know, so that
-    their bodies differ more: a token holds the kinds too. Raises as encoded() does.
+    their bodies differ more: a token holds the kinds too; and where features look at each. Raises
+    as encoded() does.
     """
+    if traits.are_asked_for(request.custom) or noted.are_asked_for(request):
+        return None
     ours = settings.get()
     depth = ours.max_argument_depth
     found = [arguments.encode(args, request.kwargs, max_depth=depth) for args in args_list]
@@ -150,6 +166,8 @@ def _form(request: PushRequest, custom: Mapping[str, Any], ours: settings.Faktor
 
 def _custom(request: PushRequest, kinds: Mapping[str, str]) -> dict[str, Any]:
     custom = request.custom
+    if noted.are_asked_for(request):
+        custom = {**noted.noted(request), **custom}
     if priority := request.options.get("priority"):
         custom = {**custom, "priority": priority}
     if request.encrypt:

@@ -10,6 +10,7 @@ from faktory_django.errors import ReservationLost
 from faktory_django.models import BUCKET_SECONDS, BUCKETS
 
 from .connection import database, execute
+from .settle import settled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,12 +33,17 @@ class Tally:
 
 @dataclass(slots=True)
 class LeaseAck:
-    """Jobs of one lease that are done: ids, or with ends all that are left of it."""
+    """Jobs of one lease that are done: ids, or with ends all that are left of it.
+
+    traited: some of its jobs have traits; notes are what features are told of their runs, as JSON.
+    """
 
     lease: int
     ends: bool = False
     ids: list[int] = field(default_factory=list)
     tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    traited: bool = False
+    notes: dict[int, str] = field(default_factory=dict)
 
 
 def ack_params(acks: Sequence[LeaseAck]) -> dict[str, Any]:
@@ -59,11 +65,14 @@ def ack_params(acks: Sequence[LeaseAck]) -> dict[str, Any]:
         "waits": [n for _, _, tally in tallies for n in tally.waits],
         "runs": [n for _, _, tally in tallies for n in tally.runs],
         "buckets": BUCKETS,
+        "traited": [ack.traited for ack in acks],
+        "note_ids": [i for ack in acks for i in ack.notes],
+        "notes": [note for ack in acks for note in ack.notes.values()],
     }
 
 
 # KEY SHARE: the reaper's FOR UPDATE waits for it or skips it; two acks do not wait for each other.
-ACK_ONE: Final = """
+ACK_ONE: Final = f"""
 WITH ended AS (
     DELETE FROM faktory_django_job j
     WHERE j.id = %(id)s AND EXISTS (
@@ -71,24 +80,32 @@ WITH ended AS (
         WHERE l.id = %(lease)s AND l.ids @> ARRAY[%(id)s::bigint]
         FOR KEY SHARE
     )
-    RETURNING j.queue, j.jobtype
+    RETURNING j.*
 ), counted AS (
     INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, done, waits, runs)
     SELECT date_trunc('minute', clock_timestamp()), queue, jobtype, 1,
         %(waits)b::int[], %(runs)b::int[]
     FROM ended
-)
-SELECT 1 FROM ended
+), {settled("ended", outcome="'done'", note="%(note)s::jsonb")}
+SELECT 1, (SELECT count(*) FROM settled) FROM ended
 """
 
 
-def ack_last(job: int, lease: int, *, wait_seconds: float, run_seconds: float, using: str) -> None:
+def ack_last(
+    job: int,
+    lease: int,
+    *,
+    wait_seconds: float,
+    run_seconds: float,
+    using: str,
+    note: str | None = None,
+) -> None:
     """End a job as the last statement of the transaction that holds its effects.
 
     Raises ReservationLost when the lease is gone, so that the effects roll back.
     """
     tally = Tally()
     tally.add(wait_seconds, run_seconds)
-    params = {"id": job, "lease": lease, "waits": tally.waits, "runs": tally.runs}
+    params = {"id": job, "lease": lease, "waits": tally.waits, "runs": tally.runs, "note": note}
     if not execute(database(using), ACK_ONE, params):
         raise ReservationLost(f"job {job} is no longer held by lease {lease}")

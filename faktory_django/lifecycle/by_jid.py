@@ -17,6 +17,7 @@ from .announce import announce_moved
 from .connection import database, execute
 from .fail import Failing, fail
 from .retry import Error, delay_of, judge
+from .settle import settled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,13 +79,18 @@ BEGIN
     FOR one IN
         WITH ended AS (
             DELETE FROM faktory_django_job j WHERE j.id = ANY(job_ids)
-            RETURNING j.id, j.queue, j.jobtype, j.enqueued_at
-        )
+            RETURNING j.id, j.queue, j.jobtype, j.enqueued_at, j.traits,
+                -- no copies of what is only read where there are traits
+                CASE WHEN j.traits IS NOT NULL THEN j.jid END AS jid,
+                CASE WHEN j.traits IS NOT NULL THEN j.body END AS body,
+                CASE WHEN j.traits IS NOT NULL THEN j.failure END AS failure
+        ), {settled("ended", outcome="'done'")}
         SELECT e.queue, e.jobtype,
             width_bucket(extract(epoch FROM c.at - e.enqueued_at)::float8, bounds) + 1 AS wait,
             width_bucket(extract(epoch FROM moment - c.at)::float8, bounds) + 1 AS run
         FROM ended e
         JOIN unnest(job_ids, claims) AS c(id, at) ON c.id = e.id
+        CROSS JOIN (SELECT count(*) FROM settled) AS s
         ORDER BY e.queue, e.jobtype
     LOOP
         IF one.queue IS DISTINCT FROM last_queue OR one.jobtype IS DISTINCT FROM last_jobtype THEN

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
+from .settle import settled
+
 # Whether the holder of a job j was asked to stop it.
 ASKED: Final = "EXISTS (SELECT FROM faktory_django_cancel c WHERE c.job_id = j.id)"
 
-# What follows the CTE `gone` (queue, jobtype, jid of the jobs): those who track them hear of it.
-CANCELLED: Final = """
-told AS (
+# What follows the CTE `gone` of jobs: features settle them, those who track them hear of it.
+_SETTLED = settled("gone", outcome="'cancelled'").strip().replace("settled", "settled_off", 1)
+CANCELLED: Final = f"""
+{_SETTLED}, told AS (
     UPDATE faktory_django_track t
     SET "end" = 'cancelled', ended_at = clock_timestamp()
     FROM gone g
     WHERE t.jid = g.jid
 ), called_off AS (
     INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, discarded)
-    SELECT date_trunc('minute', clock_timestamp()), queue, jobtype, count(*)
+    SELECT date_trunc('minute', clock_timestamp()), queue, jobtype,
+        count(*) + 0 * (SELECT count(*) FROM settled_off)  -- read, or it is not run
     FROM gone
     GROUP BY queue, jobtype
 )

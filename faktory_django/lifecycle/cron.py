@@ -17,7 +17,7 @@ from django.db import transaction
 from faktory_django import crontab, encryption, payload, settings
 from faktory_django.errors import FaktoryError, InvalidOption
 from faktory_django.features import cron as rules
-from faktory_django.features import tracking
+from faktory_django.features import tracking, traits
 from faktory_django.models import CronEntry
 from faktory_django.schedule import read
 
@@ -198,6 +198,7 @@ def job_of(entry: CronEntry, jid: str) -> Push:
         priority=options.priority,
         reserve_for=options.reserve_for,
         tracked=tracking.is_asked_for(custom),
+        traits=traits.traits_of(custom, traits.Pushed(entry.jobtype, options.queue, args)),
     )
 
 

@@ -9,6 +9,7 @@ from faktory_django import payload, registry
 
 from .connection import execute
 from .push import Push, push
+from .settle import settled
 from .track import FORGOTTEN
 
 if TYPE_CHECKING:
@@ -76,9 +77,9 @@ WITH newest AS (
 ), gone AS (
     DELETE FROM faktory_django_deadjob d
     WHERE d.id = ANY(ARRAY(SELECT id FROM old))
-    RETURNING d.jid
-), {FORGOTTEN}
-SELECT count(*)
+    RETURNING d.*
+), {FORGOTTEN}, {settled("gone", outcome="'purged'")}
+SELECT count(*), (SELECT count(*) FROM settled)
 FROM gone
 """
 

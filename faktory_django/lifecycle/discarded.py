@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from .settle import settled
 from .track import FORGOTTEN
 
-# What follows the CTE `gone` (queue, jobtype, jid of the jobs).
+# What follows the CTE `gone` of jobs. The statement has to read `settled`.
 DISCARDED: Final = f"""{FORGOTTEN}, counted AS (
     INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, discarded)
     SELECT date_trunc('minute', clock_timestamp()), queue, jobtype, count(*)
     FROM gone
     GROUP BY queue, jobtype
-)
+), {settled("gone", outcome="'discarded'")}
 """

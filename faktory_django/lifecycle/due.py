@@ -31,14 +31,14 @@ WITH due AS MATERIALIZED (
     RETURNING s.*
 ), entered AS (
     INSERT INTO faktory_django_job
-        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure)
-    SELECT queue, priority, jid, jobtype, clock_timestamp(), reserve_for, body, failure
+        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits)
+    SELECT queue, priority, jid, jobtype, clock_timestamp(), reserve_for, body, failure, traits
     FROM gone
     ORDER BY due_at, id
-    RETURNING id, queue, priority
+    RETURNING id, queue, priority, traits
 ), {readied}
 SELECT count(*), max(due_at), (array_agg(id ORDER BY due_at DESC, id DESC))[1],
-    (SELECT count(*) FROM woken)
+    (SELECT count(*) FROM woken), (SELECT count(*) FROM placed)
 FROM due
 """
 PROMOTE_SCHEDULED: Final = _PROMOTE.format(table="faktory_django_scheduledjob", readied=READIED)
@@ -135,7 +135,7 @@ def _promote(connection: BaseDatabaseWrapper, statement: str, mark: Watermark, l
     lower = mark.lower()
     params = {"after_at": lower[0], "after_id": lower[1], "limit": limit}
     started = time.monotonic()
-    count, due_at, last, _woken = execute(connection, statement, params)[0]
+    count, due_at, last, *_ = execute(connection, statement, params)[0]
     mark.looked(lower, time.monotonic() - started)
     if count:
         mark.after = (due_at, last)

@@ -13,10 +13,11 @@ from django.db import transaction
 from faktory_django.features import tracking
 
 from . import track
+from .clock import RFC3339
 from .connection import execute
 from .dead import push_on_dead
-from .push import RFC3339
 from .retry import Fate
+from .settle import settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,12 +29,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """One job, the lease that names it, and what becomes of it; a snooze does not count."""
+    """One job, the lease that names it, and what becomes of it; a snooze does not count.
+
+    outcome is what features are told of a job that is gone, note what they are told of its run.
+    """
 
     id: int
     lease: int
     verdict: Verdict
     counts: bool = True
+    outcome: str = ""
+    note: str | None = None
 
 
 class Moved(NamedTuple):
@@ -48,16 +54,24 @@ class Moved(NamedTuple):
     jid: str = ""
 
 
+# What features are told.
+OUTCOME: Final = """
+CASE WHEN e.fate <> 'gone' THEN e.fate
+WHEN e.outcome <> '' THEN e.outcome
+WHEN e.counts THEN 'failed'
+ELSE 'discarded' END
+"""
 FAIL: Final = f"""
 WITH given AS MATERIALIZED (
     -- what was cancelled in good time is neither retried nor kept
-    SELECT g.id, g.lease, g.failure, g.failed_at, g.delay, g.counts, CASE WHEN EXISTS (
+    SELECT g.id, g.lease, g.failure, g.failed_at, g.delay, g.counts, g.outcome, g.note, CASE WHEN EXISTS (
         SELECT FROM faktory_django_cancel c WHERE c.job_id = g.id
     ) THEN 'cancelled' ELSE g.fate END AS fate
     FROM unnest(
         %(ids)b::bigint[], %(leases)b::bigint[], %(fates)b::text[], %(failures)b::text[],
-        %(failed_ats)b::text[], %(delays)b::float8[], %(counts)b::boolean[]
-    ) AS g(id, lease, fate, failure, failed_at, delay, counts)
+        %(failed_ats)b::text[], %(delays)b::float8[], %(counts)b::boolean[],
+        %(outcomes)b::text[], %(notes)b::text[]
+    ) AS g(id, lease, fate, failure, failed_at, delay, counts, outcome, note)
 ), batches AS MATERIALIZED (
     SELECT l.id, l.ids
     FROM faktory_django_lease l
@@ -86,7 +100,8 @@ WITH given AS MATERIALIZED (
     CROSS JOIN moment m
     WHERE j.id = g.id AND j.id = ANY(%(ids)b::bigint[])
     RETURNING j.id, j.queue, j.priority, j.jid, j.jobtype, j.enqueued_at, j.reserve_for, j.body,
-        j.failure AS before, g.fate, g.counts, m.at + g.delay * interval '1 s' AS due_at, m.at,
+        j.traits, j.failure AS before, g.fate, g.counts, g.outcome, g.note,
+        m.at + g.delay * interval '1 s' AS due_at, m.at,
         -- the times of a failure are the database's
         CASE WHEN g.failure <> '' THEN
             '{{"failed_at":'
@@ -97,20 +112,20 @@ WITH given AS MATERIALIZED (
         END AS failure
 ), retried AS (
     INSERT INTO faktory_django_retryjob
-        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, due_at)
-    SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, due_at
+        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits, due_at)
+    SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits, due_at
     FROM ended
     WHERE fate = 'retry'
 ), died AS (
     INSERT INTO faktory_django_deadjob
-        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, died_at)
-    SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, at
+        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits, died_at)
+    SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits, at
     FROM ended
     WHERE fate = 'dead'
 ), snoozed AS (
     INSERT INTO faktory_django_scheduledjob
-        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, due_at)
-    SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body, before, due_at
+        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits, due_at)
+    SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body, before, traits, due_at
     FROM ended
     WHERE fate = 'snooze'
 ), spent AS (
@@ -123,8 +138,9 @@ WITH given AS MATERIALIZED (
     FROM ended
     WHERE fate <> 'snooze'
     GROUP BY at, queue, jobtype
-)
-SELECT id, fate, queue, jobtype, body, coalesce(failure, before), jid
+), {settled("ended", outcome=OUTCOME, note="e.note::jsonb")}
+SELECT id, fate, queue, jobtype, body, coalesce(failure, before), jid,
+    (SELECT count(*) FROM settled)
 FROM ended
 """
 
@@ -137,7 +153,7 @@ def fail(connection: BaseDatabaseWrapper, failings: Sequence[Failing]) -> list[M
     """
     with transaction.atomic(using=connection.alias, savepoint=False):
         params = dict(zip(_NAMES, _columns(failings), strict=True))
-        moved = [Moved(*row) for row in execute(connection, FAIL, params)]
+        moved = [Moved(*row[:-1]) for row in execute(connection, FAIL, params)]
         push_on_dead(connection, [m for m in moved if m.fate == Fate.DEAD])
         if any(m.fate in _ENDED for m in moved):
             _note_end(connection, moved, failings)
@@ -160,7 +176,17 @@ def _end(fate: str, *, counts: bool) -> str:
 
 
 _ENDED: Final = (Fate.GONE, Fate.CANCELLED)
-_NAMES: Final = ("ids", "leases", "fates", "failures", "failed_ats", "delays", "counts")
+_NAMES: Final = (
+    "ids",
+    "leases",
+    "fates",
+    "failures",
+    "failed_ats",
+    "delays",
+    "counts",
+    "outcomes",
+    "notes",
+)
 
 
 def _columns(failings: Sequence[Failing]) -> Iterator[list[Any]]:
@@ -171,3 +197,5 @@ def _columns(failings: Sequence[Failing]) -> Iterator[list[Any]]:
     yield [f.verdict.failed_at for f in failings]
     yield [f.verdict.delay_seconds for f in failings]
     yield [f.counts for f in failings]
+    yield [f.outcome for f in failings]
+    yield [f.note for f in failings]

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class Claimed(NamedTuple):
-    """A job in the hands of a consumer; enqueued_at is in Unix seconds of the database."""
+    """A job in the hands of a consumer; enqueued_at is in Unix seconds of the database.
+
+    traits is what its features know of it, as JSON; None for a plain job.
+    """
 
     id: int
     lease: int
@@ -30,6 +33,7 @@ class Claimed(NamedTuple):
     enqueued_at: float
     failure: str | None
     body: str
+    traits: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +94,8 @@ class Consumer:
 
     def took(self, rows: Sequence[tuple[Any, ...]], acks: Sequence[LeaseAck] = ()) -> Turn:
         """Take note of what a turn brought, and return it."""
-        counts, moment, sweep_ms, registered = rows[-1][9:]
-        jobs = [Claimed(*row[:9]) for row in rows[:-1]]
+        counts, moment, sweep_ms, registered = rows[-1][10:]
+        jobs = [Claimed(*row[:10]) for row in rows[:-1]]
         for job in jobs:
             # the last of a lane stays; what a sweep finds sets the watermark back to it
             self.watermarks[job.queue, job.rank] = job.pos

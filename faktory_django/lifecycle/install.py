@@ -14,7 +14,10 @@ from faktory_django.notify import WAKE_FUNCTION
 
 from .by_jid import ACK_FUNCTION
 from .connection import execute
+from .lanes import PLACE_FUNCTION
 from .push import PUSH_ALIKE_FUNCTION, PUSH_FUNCTION, SCHEDULE_FUNCTION
+from .push_traits import PUSH_TRAITS_FUNCTION
+from .settle import END_FUNCTION, SETTLE_FUNCTION
 from .stats import ADD_FUNCTION
 from .turn import TURN_FUNCTION
 
@@ -45,6 +48,10 @@ FUNCTIONS: Final = (
     PUSH_FUNCTION,
     PUSH_ALIKE_FUNCTION,
     SCHEDULE_FUNCTION,
+    PLACE_FUNCTION,
+    PUSH_TRAITS_FUNCTION,
+    SETTLE_FUNCTION,
+    END_FUNCTION,
     TURN_FUNCTION,
     ACK_FUNCTION,
     ADD_FUNCTION,
@@ -59,7 +66,8 @@ MISSING: Final = """
 SELECT name
 FROM unnest(ARRAY['faktory_django_push_v1', 'faktory_django_push_alike_v1',
     'faktory_django_schedule_v1', 'faktory_django_turn_v1', 'faktory_django_wake_v1',
-    'faktory_django_add_v1', 'faktory_django_ack_v1']) AS name
+    'faktory_django_add_v1', 'faktory_django_ack_v1', 'faktory_django_place_v1',
+    'faktory_django_push_traits_v1', 'faktory_django_settle_v1', 'faktory_django_end_v1']) AS name
 WHERE to_regproc(name) IS NULL
 """
 

@@ -14,11 +14,12 @@ from django.db import transaction
 from faktory_django import signals
 
 from .announce import announce
+from .clock import RFC3339
 from .connection import database, execute
 from .dead import Buried, push_on_dead
 from .discarded import DISCARDED
 from .lanes import FIRST_RANK, READIED
-from .push import RFC3339
+from .settle import settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,17 +43,19 @@ gone AS MATERIALIZED (
     RETURNING s.*
 ), entered AS (
     INSERT INTO faktory_django_job
-        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure)
-    SELECT queue, priority, jid, jobtype, clock_timestamp(), reserve_for, body, failure
+        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits)
+    SELECT queue, priority, jid, jobtype, clock_timestamp(), reserve_for, body, failure, traits
     FROM gone
     ORDER BY id
-    RETURNING id, queue, priority
+    RETURNING id, queue, priority, traits
 )
 """
+_DEAD: Final = settled("gone", outcome="'dead'")
+_AGAIN: Final = "settled AS (SELECT FROM gone WHERE false)"
 _REQUEUE = f"""
 WITH {ENTERED}, {READIED}
-SELECT count(*), (SELECT count(*) FROM woken)
-FROM readied
+SELECT count(*), (SELECT count(*) FROM woken), (SELECT count(*) FROM placed)
+FROM entered
 """
 _KILL = """
 WITH gone AS MATERIALIZED (
@@ -61,26 +64,30 @@ WITH gone AS MATERIALIZED (
     RETURNING s.*
 ), died AS (
     INSERT INTO faktory_django_deadjob
-        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, died_at)
-    SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure,
+        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits, died_at)
+    SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits,
         clock_timestamp()
     FROM gone
     ORDER BY id
-)
-SELECT queue, jobtype, body, failure
+), {settled}
+SELECT queue, jobtype, body, failure, (SELECT count(*) FROM settled)
 FROM gone
 """
 _DISCARD = """
 WITH gone AS (
     DELETE FROM {table} s
     WHERE s.id = ANY(%(ids)b::bigint[])
-    RETURNING s.queue, s.jobtype, s.jid
+    RETURNING s.*
 ), {discarded}
-SELECT count(*)
+SELECT count(*), (SELECT count(*) FROM settled)
 FROM gone
 """
 REQUEUE: Final = {name: _REQUEUE.format(table=table) for name, table in TABLES.items()}
-KILL: Final = {name: _KILL.format(table=table) for name, table in TABLES.items()}
+# What was dead dies again: nothing more happens to it.
+KILL: Final = {
+    name: _KILL.format(table=table, settled=_AGAIN if name == "dead" else _DEAD)
+    for name, table in TABLES.items()
+}
 DISCARD: Final = {
     name: _DISCARD.format(table=table, discarded=DISCARDED) for name, table in TABLES.items()
 }
@@ -110,18 +117,18 @@ TAKE_WAITING: Final = f"""{WANTED}, entries AS (
 _KILL_WAITING = f"""
 WITH {TAKE_WAITING}, died AS (
     INSERT INTO faktory_django_deadjob
-        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, died_at)
-    SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure,
+        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits, died_at)
+    SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits,
         clock_timestamp()
     FROM gone
     ORDER BY id
-)
-SELECT queue, jobtype, body, failure
+), {_DEAD}
+SELECT queue, jobtype, body, failure, (SELECT count(*) FROM settled)
 FROM gone
 """
 _DISCARD_WAITING = f"""
 WITH {TAKE_WAITING}, {DISCARDED}
-SELECT 1
+SELECT 1, (SELECT count(*) FROM settled)
 FROM gone
 """
 AT_PUSH: Final = "r.rank = 2 * j.priority AND r.pos = j.id"
@@ -178,7 +185,7 @@ def kill(target: str, ids: Sequence[int], *, using: str | None = None) -> int:
             rows = _take_waiting(connection, KILL_WAITING, ids)
         else:
             rows = execute(connection, KILL[target], {"ids": sorted(ids)})
-        died = [Buried(*row) for row in rows]
+        died = [Buried(*row[:4]) for row in rows]
         if target != "dead":
             push_on_dead(connection, died)
         announce(connection, signals.dead, died)

@@ -11,7 +11,9 @@ from django.db import transaction
 
 from faktory_django import settings
 
+from .clock import RFC3339
 from .connection import database, execute, pipeline
+from .push_traits import PUSH_TRAITS, refusals
 from .track import follow
 
 if TYPE_CHECKING:
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-# Times as the protocol writes them (RFC 3339, UTC).
-RFC3339: Final = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+    from .push_traits import Refusal
 
 # What the server knows stands in front of the body: created_at here, enqueued_at and failure
 # when the job is handed out. A body that brings its own created_at brings it first.
@@ -218,13 +219,16 @@ class Pushable(Protocol):
     def delay_seconds(self) -> float | None: ...
     @property
     def failure(self) -> str | None: ...
+    @property
+    def traits(self) -> str | None: ...
 
 
 class Push(msgspec.Struct, frozen=True):
     """A job as the store takes it; reserve_for is in seconds, within 60 to 86400.
 
     With at (aware) or delay_seconds it is scheduled, by the database's clock. failure is that of
-    a job that somebody pushes again. tracked: it is to be known when it has succeeded.
+    a job that somebody pushes again. tracked: it is to be known when it has succeeded. traits is
+    what its features have to know of it, as JSON (features/traits.py).
     """
 
     queue: str
@@ -237,6 +241,7 @@ class Push(msgspec.Struct, frozen=True):
     delay_seconds: float | None = None
     failure: str | None = None
     tracked: bool = False
+    traits: str | None = None
 
 
 class Form(NamedTuple):
@@ -252,19 +257,23 @@ class Form(NamedTuple):
     tracked: bool = False
 
 
-def push(pushes: Sequence[Push], *, using: str | None = None) -> None:
+def push(pushes: Sequence[Push], *, using: str | None = None) -> list[Refusal]:
     """Store jobs: one statement for each thousand (MAX_BULK_ROWS), all in one transaction.
 
-    Inside transaction.atomic() they appear at commit and vanish on rollback.
+    Inside transaction.atomic() they appear at commit and vanish on rollback. Returns the jobs that
+    features did not let in.
     """
     connection = database(using)
     rows_at_a_time = settings.get().max_bulk_rows
     if len(pushes) > rows_at_a_time:
         with transaction.atomic(using=connection.alias, savepoint=False):
-            for start in range(0, len(pushes), rows_at_a_time):
-                _push(connection, pushes[start : start + rows_at_a_time])
-    elif pushes:
-        _push(connection, pushes)
+            pages = range(0, len(pushes), rows_at_a_time)
+            return [
+                refusal
+                for start in pages
+                for refusal in _push(connection, pushes[start : start + rows_at_a_time])
+            ]
+    return _push(connection, pushes) if pushes else []
 
 
 def push_alike(
@@ -294,17 +303,26 @@ def statement(pushes: Sequence[Pushable], *, wake: bool) -> tuple[str, list[Any]
     workers hear of it; else upkeep and a statement after the commit see to that.
     """
     columns = _columns(pushes)
+    if any(p.traits is not None for p in pushes):
+        more: list[list[Any]] = [
+            [p.at for p in pushes],
+            [p.delay_seconds for p in pushes],
+            [p.traits for p in pushes],
+        ]
+        return PUSH_TRAITS, [*columns, *more, wake]
     if all(p.at is None and p.delay_seconds is None for p in pushes):
         return PUSH, [*columns, wake]
     times: list[list[Any]] = [[p.at for p in pushes], [p.delay_seconds for p in pushes]]
     return SCHEDULE, [*columns, *times, wake]
 
 
-def _push(connection: BaseDatabaseWrapper, pushes: Sequence[Push]) -> None:
+def _push(connection: BaseDatabaseWrapper, pushes: Sequence[Push]) -> list[Refusal]:
     autocommit = not connection.in_atomic_block
-    execute(connection, *statement(pushes, wake=autocommit))
-    tracked = [p.jid for p in pushes if p.tracked]
+    refused = refusals(execute(connection, *statement(pushes, wake=autocommit)))
+    kept_out = {refusal.jid for refusal in refused}
+    tracked = [p.jid for p in pushes if p.tracked and p.jid not in kept_out]
     _after(connection, {p.queue for p in pushes}, len(pushes), tracked=tracked)
+    return refused
 
 
 def _after(

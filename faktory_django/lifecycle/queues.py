@@ -49,9 +49,9 @@ WITH entries AS MATERIALIZED (
 ), gone AS (
     DELETE FROM faktory_django_job j
     WHERE j.id = ANY(ARRAY(SELECT job_id FROM entries))
-    RETURNING j.queue, j.jobtype, j.jid
+    RETURNING j.*
 ), {DISCARDED}
-SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM gone)
+SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM gone), (SELECT count(*) FROM settled)
 """
 FORGET: Final = "DELETE FROM faktory_django_queue WHERE name = %(queue)s"
 
@@ -118,7 +118,7 @@ def clear(name: str, *, using: str | None = None, limit: int = 1_000) -> int:
     connection = database(using)
     cleared: int = 0
     while True:
-        entries, jobs = execute(connection, CLEAR, {"queue": name, "limit": limit})[0]
+        entries, jobs, _settled = execute(connection, CLEAR, {"queue": name, "limit": limit})[0]
         cleared += int(jobs)
         if entries < limit:
             return cleared

@@ -13,12 +13,13 @@ from faktory_django import payload, registry, signals
 
 from .announce import announce, announce_moved
 from .cancelled import ASKED, CANCELLED
+from .clock import RFC3339
 from .connection import execute
 from .dead import Buried, push_on_dead
 from .fail import Failing, fail
 from .lanes import RETURNED
-from .push import RFC3339
 from .retry import Error, delay_of, judge
+from .settle import settled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,13 +64,13 @@ WITH held AS MATERIALIZED (
     RETURNING j.*
 ), died AS (
     INSERT INTO faktory_django_deadjob
-        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, died_at)
+        (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits, died_at)
     SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body,
         '{{"failed_at":"' || {RFC3339.format("clock_timestamp()")} || '",' || %(failure)s,
-        clock_timestamp()
+        traits, clock_timestamp()
     FROM poison
-    RETURNING queue, jobtype, body, failure
-), counted AS (
+    RETURNING *
+), {settled("died", outcome="'dead'")}, counted AS (
     INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, reaped)
     SELECT date_trunc('minute', clock_timestamp()), queue, jobtype, count(*)
     FROM found
@@ -84,8 +85,8 @@ WITH held AS MATERIALIZED (
     FROM back b
     WHERE j.id = b.id AND b.guilty
 ), {RETURNED}
-SELECT (SELECT count(*) FROM found), (SELECT count(*) FROM woken), d.queue, d.jobtype, d.body,
-    d.failure
+SELECT (SELECT count(*) FROM found), (SELECT count(*) FROM woken),
+    (SELECT count(*) FROM settled), d.queue, d.jobtype, d.body, d.failure
 FROM (SELECT) AS one
 LEFT JOIN died d ON true
 """
@@ -256,7 +257,7 @@ def reap(
     }
     with transaction.atomic(using=connection.alias, savepoint=False):
         rows = execute(connection, REAP, params)
-        died = [Buried(*row[2:]) for row in rows if row[2] is not None]
+        died = [Buried(*row[3:]) for row in rows if row[3] is not None]
         push_on_dead(connection, died)
         announce(connection, signals.dead, died)
     return int(rows[0][0])

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 _FROM_SET = f"""
 WITH {ENTERED}, {IN_FRONT}
-SELECT count(*), (SELECT count(*) FROM woken)
-FROM readied
+SELECT count(*), (SELECT count(*) FROM woken), (SELECT count(*) FROM placed)
+FROM entered
 """
 # The ready entry is the proof that nobody has claimed the job.
 _FROM_QUEUE = f"""
 WITH {WANTED}, entered AS (
     DELETE FROM faktory_django_ready r
     WHERE r.ctid = ANY(ARRAY(SELECT entry FROM wanted))
-    RETURNING r.job_id AS id, r.queue
+    RETURNING r.job_id AS id, r.queue, NULL::jsonb AS traits
 ), {IN_FRONT}
 SELECT count(*), (SELECT count(*) FROM woken)
 FROM readied

@@ -24,12 +24,13 @@ CREATE OR REPLACE FUNCTION faktory_django_turn_v1(
     waits int[], runs int[], buckets int,
     holder text, wanted int, queues text[],
     lane_queues text[], lane_ranks smallint[], lane_afters bigint[],
-    sweep boolean, waiting boolean, fast boolean, wids text[]
+    sweep boolean, waiting boolean, fast boolean, wids text[],
+    traited boolean[], note_ids bigint[], note_texts text[]
 )
 RETURNS TABLE (
     id bigint, lease bigint, queue text, rank smallint, pos bigint, crashes smallint,
-    enqueued float8, failure text, body text, acked int[], moment float8, sweep_ms float8,
-    registered boolean
+    enqueued float8, failure text, body text, traits text, acked int[], moment float8,
+    sweep_ms float8, registered boolean
 )
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
@@ -49,6 +50,7 @@ DECLARE
     some_ids bigint[];
     some_pos bigint[];
     lease_id bigint;
+    done bigint[];
     counted int[] := '{}';
     started timestamptz;
 BEGIN
@@ -58,7 +60,19 @@ BEGIN
     END IF;
 
     FOR i IN 1 .. cardinality(leases) LOOP
-        IF ends[i] THEN
+        IF traited[i] THEN
+            -- features have a word in it
+            IF ends[i] THEN
+                DELETE FROM faktory_django_lease l WHERE l.id = leases[i] RETURNING l.ids INTO done;
+            ELSE
+                done := ids[place + 1 : place + counts[i]];
+                PERFORM FROM faktory_django_lease l WHERE l.id = leases[i] FOR KEY SHARE;
+                IF NOT FOUND THEN
+                    done := '{}';
+                END IF;
+            END IF;
+            n := faktory_django_end_v1(done, note_ids, note_texts);
+        ELSIF ends[i] THEN
             WITH ended AS (
                 DELETE FROM faktory_django_lease l WHERE l.id = leases[i] RETURNING l.ids
             )
@@ -71,7 +85,9 @@ BEGIN
                 SELECT FROM faktory_django_lease l WHERE l.id = leases[i] FOR KEY SHARE
             );
         END IF;
-        GET DIAGNOSTICS n = ROW_COUNT;
+        IF NOT traited[i] THEN
+            GET DIAGNOSTICS n = ROW_COUNT;
+        END IF;
         counted := counted || n;
         IF NOT ends[i] THEN
             place := place + counts[i];
@@ -163,7 +179,7 @@ BEGIN
                 RETURNING l.id, l.ids[1] AS job_id
             )
             SELECT j.id, l.id, g.queue, g.rank, g.pos, j.crashes,
-                extract(epoch FROM j.enqueued_at)::float8, j.failure, j.body,
+                extract(epoch FROM j.enqueued_at)::float8, j.failure, j.body, j.traits::text,
                 NULL::int[], NULL::float8, NULL::float8, NULL::boolean
             FROM unnest(got, got_q, got_r, got_p) WITH ORDINALITY AS g(id, queue, rank, pos, nr)
             JOIN leased l ON l.job_id = g.id
@@ -176,7 +192,7 @@ BEGIN
             -- an entry without a job row is one whose job was discarded
             RETURN QUERY
             SELECT j.id, lease_id, g.queue, g.rank, g.pos, j.crashes,
-                extract(epoch FROM j.enqueued_at)::float8, j.failure, j.body,
+                extract(epoch FROM j.enqueued_at)::float8, j.failure, j.body, j.traits::text,
                 NULL::int[], NULL::float8, NULL::float8, NULL::boolean
             FROM unnest(got, got_q, got_r, got_p) WITH ORDINALITY AS g(id, queue, rank, pos, nr)
             JOIN faktory_django_job j ON j.id = g.id
@@ -199,7 +215,8 @@ SELECT * FROM faktory_django_turn_v1(
     %(dones)b::int[], %(waits)b::int[], %(runs)b::int[], %(buckets)b::int,
     %(holder)b::text, %(wanted)b::int, %(queues)b::text[],
     %(lane_queues)b::text[], %(lane_ranks)b::smallint[], %(lane_afters)b::bigint[],
-    %(sweep)b, %(waiting)b, %(fast)b, NULL)
+    %(sweep)b, %(waiting)b, %(fast)b, NULL,
+    %(traited)b::boolean[], %(note_ids)b::bigint[], %(notes)b::text[])
 """
 
 # For the wire: it acks by jid and registers for all who wait, so this only claims.
@@ -208,5 +225,5 @@ SELECT * FROM faktory_django_turn_v1(
     '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', 0,
     %(holder)b::text, %(wanted)b::int, %(queues)b::text[],
     %(lane_queues)b::text[], %(lane_ranks)b::smallint[], %(lane_afters)b::bigint[],
-    %(sweep)b, true, false, %(wids)b::text[])
+    %(sweep)b, true, false, %(wids)b::text[], '{}', '{}', '{}')
 """

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("faktory_django", "0004_track"),
+        ("faktory_django", "0005_traits"),
     ]
 
     operations = [

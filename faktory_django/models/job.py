@@ -26,6 +26,9 @@ class Payload(models.Model):
     failure = models.TextField(
         null=True, help_text=_("the latest failure as JSON (protocol section 5.2)")
     )
+    traits = models.JSONField(
+        null=True, help_text=_("what features have to know of it; empty for a plain job")
+    )
 
     class Meta:
         abstract = True

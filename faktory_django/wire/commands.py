@@ -20,6 +20,7 @@ from faktory_django.lifecycle.by_jid import ACK_JIDS, Holding, fail_jids, holdin
 from faktory_django.lifecycle.flush import flush
 from faktory_django.lifecycle.presence import WireBeat
 from faktory_django.lifecycle.push import statement
+from faktory_django.lifecycle.push_traits import refusals
 from faktory_django.lifecycle.retry import Error
 from faktory_django.lifecycle.track import FOLLOW
 
@@ -158,8 +159,12 @@ class Commands:
         What the database does not like is looked for by halves, and harms no other.
         """
         try:
-            await link.execute(*statement([job for _, job in jobs], wake=True))
-            if tracked := [job.jid for _, job in jobs if job.tracked]:
+            rows = await link.execute(*statement([job for _, job in jobs], wake=True))
+            kept_out = {refusal.jid: refusal for refusal in refusals(rows)}
+            for item, job in jobs if kept_out else ():
+                if (refusal := kept_out.get(job.jid)) is not None:
+                    refused.setdefault(id(item), {})[job.jid] = refusal.message
+            if tracked := [j.jid for _, j in jobs if j.tracked and j.jid not in kept_out]:
                 await _follow(link, tracked)
         except DatabaseGone as wrong:
             for item, job in jobs:

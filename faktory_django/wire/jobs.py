@@ -15,7 +15,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from faktory_django.errors import CommandRefused
+from faktory_django.errors import CommandRefused, InvalidOption
+from faktory_django.features import traits
 
 _NOTHING: Final = Raw(b"")
 MIN_JID_BYTES: Final = 8
@@ -67,7 +68,7 @@ class Limits:
 class WireJob(msgspec.Struct, frozen=True):
     """A job that may be stored. at is when it is due, None for now; reserve_for in seconds.
 
-    tracked: its custom attributes ask for that.
+    tracked: its custom attributes ask for that. traits: what its features have to know of it.
     """
 
     jid: str
@@ -80,6 +81,7 @@ class WireJob(msgspec.Struct, frozen=True):
     failure: str | None = None
     delay_seconds: float | None = None
     tracked: bool = False
+    traits: str | None = None
 
 
 class _WrongType(CommandRefused):
@@ -270,7 +272,19 @@ def _checked(job: _Job) -> WireJob:
         at=at,
         failure=failure,
         tracked=b'"track"' in custom and bool(json.loads(custom).get("track")),
+        traits=_traits(custom, jobtype, queue, args, at) if traits.may_be_in(custom) else None,
     )
+
+
+def _traits(
+    custom: bytes, jobtype: str, queue: str, args: bytes, at: datetime | None
+) -> str | None:
+    try:
+        return traits.traits_of(
+            json.loads(custom), traits.Pushed(jobtype, queue, args.decode(), at)
+        )
+    except InvalidOption as wrong:
+        raise CommandRefused(str(wrong)) from None
 
 
 def _check_integers(job: _Job) -> None:

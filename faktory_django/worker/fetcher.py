@@ -91,6 +91,8 @@ class _Held:
     under_way: int
     done: list[int] = field(default_factory=list)
     tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    traited: bool = False
+    notes: dict[int, str] = field(default_factory=dict)
 
 
 class Fetcher:
@@ -227,7 +229,8 @@ class Fetcher:
         for ack in turn.lost:
             self._say_lost(ack)
         if turn.lease is not None:
-            self._held[turn.lease] = _Held(len(turn.jobs))
+            traited = any(job.traits is not None for job in turn.jobs)
+            self._held[turn.lease] = _Held(len(turn.jobs), traited=traited)
             if not turn.jobs:  # all were discarded; the lease has to go
                 self._dirty_since = time.monotonic()
         if turn.jobs:
@@ -282,6 +285,8 @@ class Fetcher:
         if outcome is None or outcome.acked:
             return
         held.done.append(outcome.claimed.id)
+        if outcome.note is not None:
+            held.notes[outcome.claimed.id] = outcome.note
         key = (outcome.claimed.queue, outcome.jobtype)
         if (tally := held.tallies.get(key)) is None:
             tally = held.tallies[key] = Tally()
@@ -289,7 +294,7 @@ class Fetcher:
 
     def _acks(self) -> list[LeaseAck]:
         return [
-            LeaseAck(lease, held.under_way == 0, held.done, held.tallies)
+            LeaseAck(lease, held.under_way == 0, held.done, held.tallies, held.traited, held.notes)
             for lease, held in sorted(self._held.items())
             if held.done or held.under_way == 0
         ]
@@ -300,7 +305,7 @@ class Fetcher:
                 del self._held[ack.lease]
             else:
                 held = self._held[ack.lease]
-                held.done, held.tallies = [], {}
+                held.done, held.tallies, held.notes = [], {}, {}
         self._dirty_since = None
 
     def _flush_failures(self, connection: BaseDatabaseWrapper) -> None:
@@ -308,7 +313,7 @@ class Fetcher:
             return
         failures = self._failures[:1_000]
         failings = [
-            Failing(o.claimed.id, o.claimed.lease, o.verdict, o.counts)
+            Failing(o.claimed.id, o.claimed.lease, o.verdict, o.counts, note=o.note)
             for o in failures
             if o.verdict is not None
         ]

@@ -75,6 +75,8 @@ class Prepared:
 class Outcome:
     """What became of a run. verdict None: it succeeded, or rests and goes on elsewhere; acked: its
     own transaction ended it.
+
+    note: what features are told of the run, as JSON; only of jobs that have traits.
     """
 
     claimed: Claimed
@@ -89,6 +91,7 @@ class Outcome:
     job: CurrentJob | None = None
     raised: BaseException | None = None
     is_async: bool = False
+    note: str | None = None
 
 
 def prepare(claimed: Claimed) -> Prepared:

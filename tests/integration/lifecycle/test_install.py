@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from faktory_django.errors import DatabaseNotReady
 from faktory_django.lifecycle.fetch import Consumer
 from faktory_django.lifecycle.install import (
+    FUNCTIONS,
     STORAGE,
     check_database,
     install,
@@ -50,7 +51,7 @@ def functions(schema: str = "public") -> set[str]:
 def test_a_migrated_database_serves() -> None:
     check_database(connection)
 
-    assert len(functions()) == 7
+    assert len(functions()) == len(FUNCTIONS)
 
 
 def test_installing_again_changes_nothing() -> None:
@@ -162,7 +163,7 @@ def test_two_instances_in_one_database_do_not_see_each_other(
 
     assert two.do(claimed_jids) == claimed_jids() == []
     assert one.do(claimed_jids) == ["a", "b"]
-    assert all(len(functions(schema)) == 7 for schema in SCHEMAS)
+    assert all(len(functions(schema)) == len(FUNCTIONS) for schema in SCHEMAS)
 
 
 @pytest.mark.usefixtures("schemas")

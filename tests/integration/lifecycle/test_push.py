@@ -370,7 +370,7 @@ def test_a_consumer_that_went_idle_between_push_and_commit_is_woken(
     assert heard() == ["idle"]
 
 
-def wakes(pushing: Callable[[], None]) -> int:
+def wakes(pushing: Callable[[], object]) -> int:
     with CaptureQueriesContext(connection) as queries:
         pushing()
     return sum("faktory_django_wake_v1" in query["sql"] for query in queries)
@@ -431,4 +431,4 @@ def test_a_transaction_that_is_rolled_back_wakes_nobody(heard: Callable[[], list
 def test_a_bulk_of_several_statements_wakes_once_after_commit(override_faktory: Any) -> None:
     override_faktory(MAX_BULK_ROWS=2)
 
-    assert wakes(lambda: push([a_push() for _ in range(7)])) == 1
+    assert wakes(lambda: push_many(7)) == 1

@@ -1,0 +1,78 @@
+"""Settle: what features do when a job of theirs ends, or when its fate changes.
+
+Every statement that ends jobs settles those that have traits; plain jobs are passed over.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Parallel arrays, a job each. outcomes: done, retry, dead, failed (it may not be retried),
+# discarded, expired, cancelled, snooze, purged (it was dead for too long). notes: what the worker
+# says of the run, NULL when nothing.
+SETTLE_FUNCTION: Final = """
+CREATE OR REPLACE FUNCTION faktory_django_settle_v1(
+    ids bigint[], jids text[], queues text[], jobtypes text[], enqueued_ats timestamptz[],
+    bodies text[], failures text[], traits jsonb[], outcomes text[], notes jsonb[]
+)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    -- a PERFORM for each feature, in lock order
+    RETURN;
+END
+$$
+"""
+
+
+def settled(
+    source: str,
+    *,
+    outcome: str,
+    failure: str = "e.failure",
+    note: str = "NULL::jsonb",
+) -> str:
+    """Return the CTE `settled` for the jobs of a CTE, whose rows are called e in what is given.
+
+    The statement has to read it, or it is not run. The CTE has the columns of a job.
+    """
+    return f"""
+settled AS MATERIALIZED (
+    SELECT faktory_django_settle_v1(
+        array_agg(e.id ORDER BY e.id), array_agg(e.jid ORDER BY e.id),
+        array_agg(e.queue ORDER BY e.id), array_agg(e.jobtype ORDER BY e.id),
+        array_agg(e.enqueued_at ORDER BY e.id), array_agg(e.body ORDER BY e.id),
+        array_agg({failure} ORDER BY e.id), array_agg(e.traits ORDER BY e.id),
+        array_agg(({outcome})::text ORDER BY e.id), array_agg({note} ORDER BY e.id)
+    )
+    FROM {source} e
+    WHERE e.traits IS NOT NULL
+    HAVING count(*) > 0
+)
+"""
+
+
+# Ends jobs that succeeded, in the hands of whoever has locked their lease; returns how many.
+END_FUNCTION: Final = f"""
+CREATE OR REPLACE FUNCTION faktory_django_end_v1(
+    ended_ids bigint[], note_ids bigint[], note_texts text[]
+)
+RETURNS int LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE
+    ended int;
+BEGIN
+    WITH gone AS (
+        DELETE FROM faktory_django_job j
+        WHERE j.id = ANY(ended_ids)
+        RETURNING j.*
+    ), noted AS MATERIALIZED (
+        SELECT g.*, n.note::jsonb AS note
+        FROM gone g
+        LEFT JOIN unnest(note_ids, note_texts) AS n(id, note) ON n.id = g.id
+    ), {settled("noted", outcome="'done'", note="e.note")}
+    SELECT count(*) + 0 * (SELECT count(*) FROM settled)
+    INTO ended
+    FROM noted;
+    RETURN ended;
+END
+$$
+"""
