@@ -64,9 +64,10 @@ ELSE 'discarded' END
 FAIL: Final = f"""
 WITH given AS MATERIALIZED (
     -- what was cancelled in good time is neither retried nor kept
-    SELECT g.id, g.lease, g.failure, g.failed_at, g.delay, g.counts, g.outcome, g.note, CASE WHEN EXISTS (
-        SELECT FROM faktory_django_cancel c WHERE c.job_id = g.id
-    ) THEN 'cancelled' ELSE g.fate END AS fate
+    SELECT g.id, g.lease, g.failure, g.failed_at, g.delay, g.counts, g.outcome, g.note,
+        CASE WHEN EXISTS (
+            SELECT FROM faktory_django_cancel c WHERE c.job_id = g.id
+        ) THEN 'cancelled' ELSE g.fate END AS fate
     FROM unnest(
         %(ids)b::bigint[], %(leases)b::bigint[], %(fates)b::text[], %(failures)b::text[],
         %(failed_ats)b::text[], %(delays)b::float8[], %(counts)b::boolean[],
