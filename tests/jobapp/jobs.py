@@ -252,9 +252,10 @@ async def steps_async(path: str, count: int, seconds: float = 0) -> AsyncIterato
 def steps_that_stumble(path: str, count: int, how: str) -> Iterator[int]:
     """Stumble once in the middle, and go on from there."""
     me = current_job()
-    note(path, f"attempt {me.attempt} from {me.cursor}")
+    begins = me.cursor
+    note(path, f"attempt {me.attempt} from {begins}")
     for number, cursor in iterate.sequence(range(count)):
-        if number == count // 2 and me.cursor is None:
+        if number == count // 2 and begins is None:
             raise {"fail": ValueError("no"), "snooze": Snooze(0)}[how]
         note(path, f"item {number}")
         yield cursor
