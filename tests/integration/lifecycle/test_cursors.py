@@ -40,9 +40,8 @@ def test_the_latest_is_found_by_its_job_alone() -> None:
     assert load(connection, owner) == Saved("[2]", None, False, 1)
     for other in ({"jid": "x"}, {"jobtype": "x"}, {"created": "x"}):
         assert load(connection, owner._replace(**other)) is None
-    assert [row[:4] for row in named(connection, [owner.jid, "x"])] == [
-        (owner.jid, "[2]", False, 1)
-    ]
+    rows = named(connection, [owner.jid, "x"])
+    assert [row[:4] for row in rows] == [(owner.jid, "[2]", False, 1)]
 
 
 def give_back(job: Claimed) -> None:
