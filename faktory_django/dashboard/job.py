@@ -14,7 +14,7 @@ from faktory_django import payload, settings
 from faktory_django.contents import cut, line, name
 from faktory_django.search import quoted
 
-from . import access, job_rows, progress, why
+from . import access, checkpoint, job_rows, progress, why
 from .error_groups import pattern_of
 from .lists import LISTS
 from .page import came_from, is_fragment, now, page, render
@@ -59,6 +59,7 @@ class Shown:
     may_see_args: bool
     may_copy: bool
     acts: Sequence[Act]
+    may_cancel: bool = False
 
     @property
     def state_name(self) -> str:
@@ -116,6 +117,7 @@ def job(request: HttpRequest, jid: str) -> HttpResponse:
         "live": True,
         "came_from": came_from(request),
         "progress": _progress(jid, rows),
+        "checkpoint": checkpoint.of(jid) if rows and not is_fragment(request) else None,
     }
     # htmx does not put an error on the page, and that a job has ended is none
     status = 200 if rows or is_fragment(request) else 404
@@ -127,7 +129,7 @@ def _progress(jid: str, rows: Sequence[Row]) -> Progress:
     found = progress.of(jid)
     if rows:
         return found
-    return Progress(state=found.state if found.state in {"done", "failed"} else "")
+    return Progress(state=found.state if found.state in {"done", "failed", "cancelled"} else "")
 
 
 def _shown(request: HttpRequest, row: Row, number: int, served: Mapping[str, Service]) -> Shown:
@@ -150,6 +152,7 @@ def _shown(request: HttpRequest, row: Row, number: int, served: Mapping[str, Ser
         may_see_args=may["args"],
         may_copy=may["act"] and may["args"] and not row.contents.encrypted,
         acts=tuple(acts),
+        may_cancel=may["act"] and row.hold is not None,
     )
 
 
@@ -192,4 +195,7 @@ def moments(row: Row) -> Moments:
         due_at=getattr(row.job, "due_at", None),
         died_at=getattr(row.job, "died_at", None),
         expires_at=hold.expires_at if hold else None,
+        asked_at=hold.asked_at if hold else None,
+        asked_by=line(hold.asked_by) if hold else "",
+        kill_at=hold.kill_at if hold else None,
     )

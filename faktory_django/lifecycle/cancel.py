@@ -201,13 +201,19 @@ def cancel(
 
 
 def cancel_in(target: str, ids: Sequence[int], *, using: str | None = None) -> int:
-    """Cancel entries of "scheduled" or "retries", or jobs that wait ("waiting"); count them.
+    """Cancel entries of "scheduled" or "retries", or jobs of queues ("waiting"); count them.
 
-    What has moved on is left alone.
+    Of jobs of queues those that are held are asked to stop. What has moved on elsewhere is left
+    alone.
     """
     connection = database(using)
+    wanted = sorted(set(ids))
     with transaction.atomic(using=connection.alias, savepoint=False):
-        return len(take(connection, target, sorted(set(ids))))
+        changed = len(take(connection, target, wanted))
+        if target == "waiting" and changed < len(wanted):
+            told = {"ids": wanted, "by": "", "kill_after": None}
+            changed += len(execute(connection, ASK, told))
+    return changed
 
 
 def take(connection: BaseDatabaseWrapper, place: str, ids: Sequence[int] | None) -> list[str]:

@@ -13,7 +13,6 @@ from faktory_django import InvalidCursor, Job, Snooze, current_job, iterate, job
 from faktory_django.errors import ReservationLost, UnreadableArguments
 from faktory_django.lifecycle import mutate
 from faktory_django.models import Cursor, DeadJob, Lease, Queue, RetryJob, ScheduledJob
-from faktory_django.models import Job as JobRow
 from faktory_django.testing import drain
 from tests.api.test_encrypt import KEY
 
@@ -104,7 +103,8 @@ def test_an_async_job_and_a_class_go_on_too() -> None:
     later.perform_async()
     drain()
     again()
-    job(Sum).perform_async(4, 5)
+    sums: Any = job(Sum)
+    sums.perform_async(4, 5)
     drain()
     again()
 
@@ -295,7 +295,7 @@ def test_an_atomic_item_of_who_has_lost_the_job_is_undone() -> None:
     assert "first" in names
     assert "second" not in names
     assert Cursor.objects.get().items == 1
-    assert JobRow.objects.count() == 1
+    assert RetryJob.objects.count() == 1
 
 
 def test_an_atomic_item_that_fails_is_undone_and_the_rest_stays() -> None:
