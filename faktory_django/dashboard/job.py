@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 STATES: Final[dict[str, Any]] = {
     "running": gettext_lazy("running"),
     "claimed": gettext_lazy("claimed"),
+    "cancelling": gettext_lazy("cancelling"),
     "waiting": gettext_lazy("waiting"),
     "retries": gettext_lazy("in retries"),
     "scheduled": gettext_lazy("scheduled"),
@@ -160,6 +161,8 @@ def state_of(row: Row) -> str:
     """Return which of STATES a job is in."""
     if row.hold is None:
         return row.place
+    if row.hold.asked_at is not None:
+        return "cancelling"
     started = row.hold.started_at or row.hold.expires_at
     return "running" if started else "claimed"
 

@@ -61,7 +61,7 @@ LIMIT 1
 
 
 def perform(act: str, target: str, ids: Sequence[int], *, using: str) -> int:
-    """Do "requeue", "run_next", "kill", "cancel" or "discard" to entries of a list; return how many changed.
+    """Do an act of VERBS to entries of a list; return how many changed.
 
     What has moved on meanwhile is left alone.
     """
