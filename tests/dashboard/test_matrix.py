@@ -39,6 +39,7 @@ NEEDS: Final[dict[str, dict[str, str]]] = {
     "dead": READ,
     "errors": READ,
     "act": {"POST": "act"},
+    "cancel": {"POST": "act"},
     "operation": READ | {"POST": "act"},
     "audit": READ,
     "stats": READ,
