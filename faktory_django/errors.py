@@ -13,6 +13,7 @@ FaktoryError
 ├── CommandRefused          a client of the wire gets an error for what it sent
 ├── DuplicateJobType        two functions claim one jobtype
 ├── UnknownJobType          no function is registered for a jobtype
+├── InvalidCursor           an iterable job yielded what cannot be kept
 ├── UnreadableArguments     a worker cannot read what is encrypted
 ├── ReservationLost         another process holds the job, or it has ended
 ├── DatabaseNotReady        not PostgreSQL, or too old
@@ -20,6 +21,8 @@ FaktoryError
 └── JobControl              raised by a job to say what becomes of it
     ├── Retry  Snooze  Discard  Kill
 JobTimeout (BaseException)  raised inside a job that ran longer than timeout_seconds
+JobCancelled (BaseException)  raised inside a job that somebody has cancelled
+JobInterrupted (BaseException)  an iterable job rests at a checkpoint: its worker ends
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from datetime import timedelta
 
 
 class FaktoryError(Exception):
-    """The root of all errors of this package but JobTimeout."""
+    """The root of all errors of this package but the last three."""
 
 
 class InvalidOption(FaktoryError, ValueError):
@@ -84,6 +87,10 @@ class DuplicateJobType(FaktoryError):
 
 class UnknownJobType(FaktoryError):
     """No function is registered under the jobtype of a job."""
+
+
+class InvalidCursor(FaktoryError, ValueError):
+    """What an iterable job yielded is not JSON, or larger than MAX_CURSOR_BYTES."""
 
 
 class UnreadableArguments(FaktoryError):
@@ -154,6 +161,20 @@ class JobTimeout(BaseException):
     """Raised inside a job that ran longer than its timeout_seconds.
 
     Not an Exception, so that a job's own `except Exception` does not swallow it.
+    """
+
+
+class JobCancelled(BaseException):
+    """Raised inside a job that somebody has cancelled: by check_cancelled(), or by force.
+
+    Not an Exception, so that a job's own `except Exception` does not swallow it.
+    """
+
+
+class JobInterrupted(BaseException):
+    """Raised through the middleware of an iterable job that rests at a checkpoint.
+
+    Its worker ends, or takes no more jobs; another one goes on with the job.
     """
 
 

@@ -15,7 +15,9 @@ from django.db import InterfaceError, OperationalError
 from faktory_django import crontab, registry, settings
 from faktory_django.features import history
 from faktory_django.lifecycle import (
+    cancel,
     cron,
+    cursors,
     dead,
     operations,
     partitions,
@@ -80,6 +82,8 @@ class Maintenance:
     workers: Tally = field(default_factory=Tally)
     # how far the look at tracked jobs has come, by jid
     tracked: str = ""
+    # and the look at checkpoints
+    kept: str = ""
     chores: list[Chore] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -94,6 +98,7 @@ class Maintenance:
             Chore("operate", 15.0, self.operate),
             Chore("track", 30.0, self.track),
             Chore("past", 600.0, self.keep_past),
+            Chore("cursors", 60.0, self.trim_cursors),
         ]
 
     def tick(self, connection: BaseDatabaseWrapper) -> None:
@@ -150,7 +155,10 @@ class Maintenance:
         self.declarer.run(connection, crontab.declared())
 
     def reap(self, connection: BaseDatabaseWrapper) -> None:
-        """Take jobs back from dead processes, fail what has run out of its reservation."""
+        """Take jobs back from dead processes, fail what has run out of its reservation.
+
+        And see to jobs that were asked to stop.
+        """
         ours = settings.get()
         started = time.monotonic()
         silent = ours.silent_process_seconds
@@ -166,6 +174,8 @@ class Maintenance:
             forgotten = reap.forget_silent(
                 connection, silent_seconds=silent, wire_silent_seconds=wire_silent
             )
+        if due.asked:
+            cancel.sweep(connection)
         if ours.rescue_silent_wire:
             reaped += reap.reap_silent_wire(
                 connection, silent_seconds=wire_silent, max_crashes=ours.max_crashes
@@ -205,6 +215,11 @@ class Maintenance:
             done = partitions.upkeep(connection, table, days - {0}, pieces=PIECES)
             more = more or done.deleted == PIECES
         return 1.0 if more else None
+
+    def trim_cursors(self, connection: BaseDatabaseWrapper) -> float | None:
+        """Forget the checkpoints of jobs that are nowhere; a second between two pages."""
+        self.kept = cursors.trim(connection, after=self.kept)
+        return 1.0 if self.kept else None
 
     def trim(self, connection: BaseDatabaseWrapper) -> float | None:
         """Delete what is old; come again at once while there are many."""

@@ -1,6 +1,7 @@
 """Wake-ups: the only place that names a channel.
 
-A NOTIFY is a hint, never needed for correctness; its payload is the wid that is meant.
+A NOTIFY is a hint, never needed for correctness; its payload is the wid that is meant: it has
+work to claim, or with a word before it, jobs to cancel.
 The name holds the schema: two instances may share a database, and channels are per database.
 """
 
@@ -8,6 +9,9 @@ from typing import Final
 
 # SQL that yields the channel's name; at most 63 bytes, whatever the schema is called.
 CHANNEL: Final = "'faktory_django_' || md5(current_schema())"
+
+# What stands before the wid of a process that is to look which of its jobs were cancelled.
+CANCEL: Final = "cancel "
 
 # A few more than there are jobs: one of the chosen may have died or taken another job.
 WAKE_FUNCTION: Final = f"""

@@ -24,7 +24,8 @@ ErrorTypes = tuple[type[BaseException], ...]
 class Definition:
     """All that is known of a jobtype; function is what performs it.
 
-    timeout_seconds None means the job's own reserve_for; options are those of its pushes.
+    timeout_seconds None means the job's own reserve_for; options are those of its pushes. An
+    iterable job is a generator function: it yields its checkpoints.
     """
 
     jobtype: str
@@ -39,6 +40,7 @@ class Definition:
     on_dead: Callable[[dict[str, Any]], Any] | None = None
     redact: tuple[str, ...] = ()
     encrypt: bool = False
+    iterable: bool = False
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 

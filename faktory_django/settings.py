@@ -45,6 +45,7 @@ class FaktorySettings:
     perform_middleware: tuple[str, ...] = ()
     transaction_pooler: bool = False
     fast_acks: bool = False
+    max_cursor_bytes: int = _setting(4_096, 64, 65_536)
     encryption_keys: tuple[str, ...] = _setting((), secret=True)
 
     # the worker
@@ -56,6 +57,7 @@ class FaktorySettings:
     poll_seconds: float = _setting(1.0, 0.01, 60)
     max_claim: int = _setting(500, 1, 5_000)
     max_crashes: int = _setting(3, 1, 100)
+    checkpoint_seconds: float = _setting(5.0, 0.1, 3_600)
     silent_child_seconds: float = _setting(60.0, 5, 86_400)
 
     # the wire server

@@ -71,6 +71,15 @@ class Notes:
     def extend(self, job: CurrentJob, seconds: float) -> None:
         """Do nothing: here a job may take as long as it likes."""
 
+    def cancelled(self, job: CurrentJob) -> bool:
+        """Return False: nobody else is there who could cancel it."""
+        del job
+        return False
+
+    def stopping(self) -> bool:
+        """Return False: no worker ends here."""
+        return False
+
     def write(self, connection: BaseDatabaseWrapper) -> None:
         """Write the notes."""
         if self._notes:
@@ -161,7 +170,7 @@ def _run(
         return outcome, outcome.raised
     started, raised = time.monotonic(), None
     try:
-        async_to_sync(arun)(prepared)
+        async_to_sync(arun)(prepared, connection.alias)
     except BaseException as error:  # noqa: BLE001 - the application's function raised it
         raised = error
     outcome = conclude(prepared, waited, time.monotonic() - started, raised)

@@ -8,15 +8,16 @@ from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
+from django.utils.translation import ngettext_lazy, pgettext_lazy
 
 from faktory_django import settings
 from faktory_django.contents import line
 from faktory_django.lifecycle import mutate
+from faktory_django.lifecycle.cancel import cancel_in
 from faktory_django.lifecycle.holders import Hold, holds
 from faktory_django.models import Process, Track
 
-from .acts import Act, action, on
+from .acts import MOVED_ON, Act, action, on
 from .contents import ContentsAdmin, shown
 from .filters import InWorkFilter, ReadyQueueFilter, WindowJobtypeFilter
 
@@ -47,6 +48,25 @@ class JobAdmin(ContentsAdmin):
         *("pushed_at", "enqueued_at", "reserve_for", "retry", "crashes"),
     )
     actions = (
+        action(
+            Act(
+                "cancel",
+                pgettext_lazy("call a job off", "Cancel"),
+                on(cancel_in, "waiting"),
+                ngettext_lazy(
+                    "%(count)d job was cancelled, or asked to stop.",
+                    "%(count)d jobs were cancelled, or asked to stop.",
+                    "count",
+                ),
+                untouched=MOVED_ON,
+                question=ngettext_lazy(
+                    "%(count)d job will be cancelled, or asked to stop if it runs.",
+                    "%(count)d jobs will be cancelled, or asked to stop if they run.",
+                    "count",
+                ),
+                ends=False,
+            )
+        ),
         action(
             Act(
                 "kill",
@@ -86,10 +106,12 @@ class JobAdmin(ContentsAdmin):
 
     @admin.display(description=_("state"))
     def state(self, job: Job) -> str:
-        """Waiting, claimed by a process that has not started it, or running."""
+        """Waiting, claimed by a process that has not started it, running, or asked to stop."""
         hold = _hold(job)
         if hold is None:
             return str(_("waiting"))
+        if hold.asked_at is not None:
+            return str(_("cancelling"))
         started = hold.started_at or hold.expires_at
         return str(_("running") if started else _("claimed"))
 

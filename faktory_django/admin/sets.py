@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
+from django.utils.translation import ngettext_lazy, pgettext_lazy
 
 from faktory_django.lifecycle import mutate
+from faktory_django.lifecycle.cancel import cancel_in
 
 from .acts import Act, action, on
 from .contents import ContentsAdmin
@@ -19,6 +20,10 @@ DISCARDED = ngettext_lazy(
 )
 ENQUEUED = ngettext_lazy(
     "%(count)d job is in its queue now.", "%(count)d jobs are in their queues now.", "count"
+)
+CANCELLED = ngettext_lazy("%(count)d job was cancelled.", "%(count)d jobs were cancelled.", "count")
+CANCEL_QUESTION = ngettext_lazy(
+    "%(count)d job will be cancelled.", "%(count)d jobs will be cancelled.", "count"
 )
 DISCARD_QUESTION = ngettext_lazy(
     "%(count)d job will be thrown away.", "%(count)d jobs will be thrown away.", "count"
@@ -36,6 +41,12 @@ def _kill(target: str) -> Any:
 def _discard(target: str) -> Any:
     verb = on(mutate.discard, target)
     return action(Act("discard", _("Discard"), verb, DISCARDED, question=DISCARD_QUESTION))
+
+
+def _cancel(target: str) -> Any:
+    label = pgettext_lazy("call a job off", "Cancel")
+    verb = on(cancel_in, target)
+    return action(Act("cancel", label, verb, CANCELLED, question=CANCEL_QUESTION))
 
 
 class SetAdmin(ContentsAdmin):
@@ -57,6 +68,7 @@ class ScheduledJobAdmin(SetAdmin):
     actions = (
         _requeue("scheduled", "add_to_queue", _("Add to queue")),
         _kill("scheduled"),
+        _cancel("scheduled"),
         _discard("scheduled"),
     )
 
@@ -72,6 +84,7 @@ class RetryJobAdmin(SetAdmin):
     actions = (
         _requeue("retries", "retry_now", _("Retry now")),
         _kill("retries"),
+        _cancel("retries"),
         _discard("retries"),
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from faktory_django.errors import JobCancelled
 from faktory_django.features import history, tracking
 
 if TYPE_CHECKING:
@@ -73,6 +74,22 @@ class CurrentJob(msgspec.Struct, frozen=True):
         """
         _host().log(self, history.line(text))
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody has cancelled the job: it should end soon. Costs next to nothing."""
+        return _host().cancelled(self)
+
+    def check_cancelled(self) -> None:
+        """Raise JobCancelled when somebody has cancelled the job."""
+        if self.cancelled:
+            raise JobCancelled("the job was cancelled")
+
+    @property
+    def cursor(self) -> Any:
+        """What an iterable job has yielded last, in this run or an earlier one; None at first."""
+        found = _checkpoint.get()
+        return None if found is None else found.cursor
+
     def extend(self, by: float | timedelta) -> None:
         """Let this run take until by (seconds or timedelta) from now; never shortens its time.
 
@@ -94,8 +111,25 @@ class Host(Protocol):
     def extend(self, job: CurrentJob, seconds: float) -> None:
         """Let a run take until seconds from now. Raises ReservationLost when it is too late."""
 
+    def cancelled(self, job: CurrentJob) -> bool:
+        """Return whether somebody has asked a job to stop."""
+
+    def stopping(self) -> bool:
+        """Return whether jobs that can go on elsewhere are to rest."""
+
 
 _hosts: Final[list[Host]] = []
+
+
+class Checkpoint(Protocol):
+    """How far an iterable job has come."""
+
+    @property
+    def cursor(self) -> Any:
+        """What it has yielded last, in this run or the one before; None when it has not."""
+
+
+_checkpoint: ContextVar[Checkpoint | None] = ContextVar("faktory_django_checkpoint", default=None)
 
 
 def host(found: Host) -> None:

@@ -17,7 +17,7 @@ from faktory_django.errors import (
     InvalidTime,
 )
 
-from . import inspection, results, unique
+from . import cancelling, inspection, results, unique
 from . import options as checks
 from .middleware import push_chain
 from .requests import PushRequest, checked
@@ -105,6 +105,32 @@ class Job(Generic[P, R]):
     async def aresult(jid: str, *, using: str | None = None) -> Any:
         """result for async code."""
         return await sync_to_async(results.result)(jid, using=using)
+
+    @staticmethod
+    def cancel(
+        jid: str,
+        *,
+        kill_after: float | timedelta | None = None,
+        by: str = "",
+        using: str | None = None,
+    ) -> str:
+        """Cancel a job, of any jobtype: "cancelled" at once, "asked" to stop, or "not found".
+
+        A run that has not stopped kill_after seconds later is ended by force.
+        """
+        return cancelling.cancel(jid, kill_after=kill_after, by=by, using=using)
+
+    @staticmethod
+    async def acancel(
+        jid: str,
+        *,
+        kill_after: float | timedelta | None = None,
+        by: str = "",
+        using: str | None = None,
+    ) -> str:
+        """cancel for async code."""
+        wish = sync_to_async(cancelling.cancel)
+        return await wish(jid, kill_after=kill_after, by=by, using=using)
 
     def perform_async(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle:
         """Push the job: it runs as soon as the transaction has committed.
@@ -272,6 +298,8 @@ def job(**options: Any) -> Callable[[Callable[P, R]], Job[P, R]]: ...
 def job(function: Any = None, /, **options: Any) -> Any:
     """Make a function, a coroutine function, or a class with perform(), a job.
 
+    A generator function becomes an iterable job: what it yields are its checkpoints.
+
     Options: name, aliases, queue, priority (-100 to 100), retry (-1 to 1000), reserve_for
     (60 to 86400 s), timeout_seconds (at most reserve_for), backtrace, custom, using, history (1 to
     366 days or a timedelta for which it is kept when it has ended, False), keep_result, atomic,
@@ -293,11 +321,10 @@ def job(function: Any = None, /, **options: Any) -> Any:
 
 def _define(wrapped: Any, options: Mapping[str, Any]) -> Job[Any, Any]:
     function = _performer(wrapped)
-    is_async = inspect.iscoroutinefunction(function)
-    jobtype = options.get("name") or f"{wrapped.__module__}.{wrapped.__qualname__}"
     inner = getattr(wrapped, "perform", wrapped)
-    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
-        raise InvalidOption(f"{jobtype} is a generator: called as a job, none of it would run")
+    yields_async = inspect.isasyncgenfunction(inner)
+    is_async = inspect.iscoroutinefunction(function) or yields_async
+    jobtype = options.get("name") or f"{wrapped.__module__}.{wrapped.__qualname__}"
     if is_async and options.get("atomic"):
         raise InvalidOption(
             f"{jobtype} is async; atomic=True needs a plain function, "
@@ -315,6 +342,7 @@ def _define(wrapped: Any, options: Mapping[str, Any]) -> Job[Any, Any]:
         jobtype=jobtype,
         function=function,
         is_async=is_async,
+        iterable=yields_async or inspect.isgeneratorfunction(inner),
         options=pushed_with,
         **own,
     )

@@ -13,11 +13,12 @@ from faktory_django import signals
 from faktory_django.errors import NotUnique
 from faktory_django.features import unique
 
-from . import inspection, results
+from . import cancelling, inspection, results
 from .requests import encoded, encoded_alike
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
 
     from faktory_django.lifecycle.push_traits import Refusal
 
@@ -64,6 +65,24 @@ class JobHandle(msgspec.Struct, frozen=True):
     async def aresult(self, timeout: float = 10.0) -> Any:
         """result for async code."""
         return await results.await_result(self.jid, timeout=timeout, using=self.using)
+
+    def cancel(
+        self,
+        *,
+        kill_after: float | timedelta | None = None,
+        by: str = "",
+    ) -> str:
+        """Cancel the job; see Job.cancel."""
+        return cancelling.cancel(self.jid, kill_after=kill_after, by=by, using=self.using)
+
+    async def acancel(
+        self,
+        *,
+        kill_after: float | timedelta | None = None,
+        by: str = "",
+    ) -> str:
+        """cancel for async code."""
+        return await sync_to_async(self.cancel)(kill_after=kill_after, by=by)
 
 
 STOPPED: Final = JobHandle("", "stopped")

@@ -32,11 +32,14 @@ OTHER_ACTS: Final[dict[str, Any]] = {
     "quiet": pgettext_lazy("act", "Quiet"),
     "stop": pgettext_lazy("act", "Stop"),
     "run": pgettext_lazy("act", "Run now"),
+    "cancel": pgettext_lazy("call a job off", "Cancel"),
+    "force": pgettext_lazy("call a job off", "End by force"),
     "push": pgettext_lazy("act", "Edit a copy and push"),
     "release": pgettext_lazy("act", "Release"),
 }
 TARGETS: Final[dict[str, Any]] = {
     **{name: found.title for name, found in LISTS.items()},
+    "job": gettext_lazy("Job"),
     "queue": gettext_lazy("Queue"),
     "process": gettext_lazy("Process"),
     "cron": gettext_lazy("Cron entry"),

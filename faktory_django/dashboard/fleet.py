@@ -96,6 +96,7 @@ class Job(NamedTuple):
     body: str | None
     percent: int | None
     text: str | None
+    cancelling: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,8 @@ class Run:
     age_seconds: float
     reserve_for: float
     progress: Progress
+    cancelling: bool
+    may_cancel: bool
 
     @property
     def part(self) -> float:
@@ -190,4 +193,6 @@ def _run(request: HttpRequest, job: Job, start: Start, now: datetime) -> Run:
         age_seconds=max(0.0, (now - start.at).total_seconds()),
         reserve_for=max(job.reserve_for, start.limit_seconds),
         progress=Progress(job.percent, job.text),
+        cancelling=job.cancelling,
+        may_cancel=not job.cancelling and access.opens(request, job.queue, "act"),
     )

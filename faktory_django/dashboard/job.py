@@ -15,7 +15,7 @@ from faktory_django import payload, settings
 from faktory_django.contents import cut, line, name
 from faktory_django.search import quoted
 
-from . import access, job_rows, locks, past, progress, why
+from . import access, checkpoint, job_rows, locks, past, progress, why
 from .error_groups import pattern_of
 from .lists import LISTS
 from .page import came_from, is_fragment, now, page, render
@@ -39,11 +39,14 @@ if TYPE_CHECKING:
 STATES: Final[dict[str, Any]] = {
     "running": gettext_lazy("running"),
     "claimed": gettext_lazy("claimed"),
+    "cancelling": gettext_lazy("cancelling"),
     "waiting": gettext_lazy("waiting"),
     "retries": gettext_lazy("in retries"),
     "scheduled": gettext_lazy("scheduled"),
     "dead": gettext_lazy("dead"),
 }
+# What is said of how a job ended that is nowhere any more.
+ENDED: Final = frozenset({"done", "failed", "expired", "cancelled"})
 # Longer arguments are folded.
 SHORT_LINES: Final = 20
 SHORT_TEXT: Final = 1_600
@@ -62,6 +65,7 @@ class Shown:
     may_see_args: bool
     may_copy: bool
     acts: Sequence[Act]
+    may_cancel: bool = False
     lock: UniqueLock | None = None
 
     @property
@@ -139,6 +143,7 @@ def job(request: HttpRequest, jid: str) -> HttpResponse:
         "progress": _progress(jid, rows),
         "past": kept,
         "ended": _ended(kept, now(request)) if not rows else [],
+        "checkpoint": checkpoint.of(jid) if rows and not is_fragment(request) else None,
     }
     # htmx does not put an error on the page, and that a job has ended is none
     status = 200 if rows or kept or is_fragment(request) else 404
@@ -167,7 +172,7 @@ def _progress(jid: str, rows: Sequence[Row]) -> Progress:
     found = progress.of(jid)
     if rows:
         return found
-    return Progress(state=found.state if found.state in {"done", "failed", "expired"} else "")
+    return Progress(state=found.state if found.state in ENDED else "")
 
 
 def _shown(
@@ -202,6 +207,7 @@ def _shown(
         may_copy=may["act"] and may["args"] and not row.contents.encrypted,
         acts=tuple(acts),
         lock=lock,
+        may_cancel=may["act"] and row.hold is not None,
     )
 
 
@@ -209,6 +215,8 @@ def state_of(row: Row) -> str:
     """Return which of STATES a job is in."""
     if row.hold is None:
         return row.place
+    if row.hold.asked_at is not None:
+        return "cancelling"
     started = row.hold.started_at or row.hold.expires_at
     return "running" if started else "claimed"
 
@@ -250,4 +258,7 @@ def moments(row: Row) -> Moments:
         due_at=getattr(row.job, "due_at", None),
         died_at=getattr(row.job, "died_at", None),
         expires_at=hold.expires_at if hold else None,
+        asked_at=hold.asked_at if hold else None,
+        asked_by=line(hold.asked_by) if hold else "",
+        kill_at=hold.kill_at if hold else None,
     )

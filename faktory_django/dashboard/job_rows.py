@@ -89,6 +89,12 @@ def rows(request: HttpRequest, jid: str) -> list[Row]:
     return [row for row in _rows(jid) if access.opens(request, row.job.queue, "view")]
 
 
+def queues_of(jid: str) -> set[str]:
+    """Return the queues of all jobs of a jid that can still run."""
+    living = [model for place, model in MODELS.items() if place != "dead"]
+    return {queue for model in living for queue in _of(model, jid).values_list("queue", flat=True)}
+
+
 def _rows(jid: str) -> Iterator[Row]:
     for place, model in MODELS.items():
         found = list(_of(model, jid).order_by("-pk")[:MAX_SHARED])

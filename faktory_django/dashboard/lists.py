@@ -68,6 +68,18 @@ _DISCARD: Final = Act(
     _("What is discarded cannot be brought back."),
     flush=True,
 )
+_CANCEL: Final = Act(
+    "cancel",
+    pgettext_lazy("call a job off", "Cancel"),
+    pgettext_lazy("call jobs off", "Cancel all"),
+    ngettext_lazy(
+        "%(count)s job will be cancelled.", "%(count)s jobs will be cancelled.", "number"
+    ),
+    ngettext_lazy("%(count)s job was cancelled.", "%(count)s jobs were cancelled.", "number"),
+    _("Yes, cancel them"),
+    _("What is cancelled cannot be brought back. What has begun meanwhile is asked to stop."),
+    flush=True,
+)
 _RUN_NEXT: Final = Act(
     "run_next",
     pgettext_lazy("put a job in front of its queue", "Run now"),
@@ -109,7 +121,7 @@ LISTS: Final = {
         _("Retries"),
         _("Next retry"),
         _("No retries. A job that fails waits here for its next attempt."),
-        _acts(_RETRY, _KILL, _DISCARD),
+        _acts(_RETRY, _KILL, _CANCEL, _DISCARD),
         "requeue",
         failed=True,
     ),
@@ -118,7 +130,7 @@ LISTS: Final = {
         _("Scheduled"),
         _("When"),
         _("Nothing is scheduled. A job that is pushed for a later time waits here for it."),
-        _acts(_ADD, _RUN_NEXT, _KILL, _DISCARD),
+        _acts(_ADD, _RUN_NEXT, _KILL, _CANCEL, _DISCARD),
         "requeue",
     ),
     "dead": List(
@@ -135,7 +147,7 @@ LISTS: Final = {
         pgettext_lazy("jobs in a queue", "Waiting"),
         _("Waits since"),
         _("Nothing waits in this queue. What is pushed into it is here until a worker takes it."),
-        _acts(_RUN_NEXT, _KILL, _DISCARD),
+        _acts(_RUN_NEXT, _KILL, _CANCEL, _DISCARD),
         "run_next",
     ),
 }

@@ -34,7 +34,8 @@ LIMIT %(limit)s
 # A text that is too long to be read for a list is left out.
 JOBS: Final = """
 SELECT j.id, j.jid, j.jobtype, j.queue, j.reserve_for,
-    CASE WHEN octet_length(j.body) <= %(longest)s THEN j.body END, t.percent, t.description
+    CASE WHEN octet_length(j.body) <= %(longest)s THEN j.body END, t.percent, t.description,
+    EXISTS (SELECT FROM faktory_django_cancel c WHERE c.job_id = j.id)
 FROM faktory_django_job j
 LEFT JOIN faktory_django_track t ON t.jid = j.jid
 WHERE j.id = ANY(%(ids)b::bigint[])

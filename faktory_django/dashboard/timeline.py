@@ -34,6 +34,9 @@ class Moments:
     due_at: datetime | None = None
     died_at: datetime | None = None
     expires_at: datetime | None = None
+    asked_at: datetime | None = None
+    asked_by: str = ""
+    kill_at: datetime | None = None
 
 
 def timeline(moments: Moments, now: datetime, *, retrying: bool = False) -> list[Event]:
@@ -48,6 +51,8 @@ def _events(moments: Moments, *, retrying: bool) -> Iterable[Event | None]:
     yield _event(moments.failed_at, _failed(moments.attempts), "failed")
     yield _event(moments.claimed_at, _("claimed"))
     yield _event(moments.started_at, _("started"), "now")
+    yield _event(moments.asked_at, _asked(moments.asked_by), "failed")
+    yield _event(moments.kill_at, _("ended by force"))
     yield _event(moments.died_at, _("died"), "failed")
     yield _event(moments.due_at, _("next attempt") if retrying else _("due"))
     yield _event(moments.expires_at, _("reservation ends"))
@@ -55,6 +60,10 @@ def _events(moments: Moments, *, retrying: bool) -> Iterable[Event | None]:
 
 def _event(at: datetime | None, label: str, kind: str = "past") -> Event | None:
     return None if at is None else Event(at, label, kind)
+
+
+def _asked(by: str) -> str:
+    return _("cancelled by %(who)s") % {"who": by} if by else _("cancelled")
 
 
 def _coming(event: Event, now: datetime) -> Event:

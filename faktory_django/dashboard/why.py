@@ -80,7 +80,24 @@ def dead(attempts: int, retry: int, keep_days: int) -> list[Reason]:
 
 def working(hold: Hold, now: datetime, *, reserve_for: int, silent_seconds: float) -> list[Reason]:
     """Say what a job that somebody has claimed is doing."""
-    return [_doing(hold, now), *_holder(hold, now, silent_seconds), *_limit(hold, now, reserve_for)]
+    wish = [_cancelling(hold)] if hold.asked_at is not None else []
+    return [
+        _doing(hold, now),
+        *wish,
+        *_holder(hold, now, silent_seconds),
+        *_limit(hold, now, reserve_for),
+    ]
+
+
+def _cancelling(hold: Hold) -> Reason:
+    """Say that somebody has called it off."""
+    if hold.kill_at is not None:
+        return Reason(_("It was cancelled, and is ended by force when it does not stop in time."))
+    if hold.expires_at is not None:
+        return Reason(
+            _("It was cancelled, but workers on the wire cannot be told: it will not be retried.")
+        )
+    return Reason(_("It was cancelled: it stops when it next looks whether it was."))
 
 
 def expiring(at: datetime | None, now: datetime) -> Iterator[Reason]:

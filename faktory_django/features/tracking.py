@@ -21,6 +21,7 @@ MAX_AHEAD_SECONDS: Final = 86_400
 FAILED: Final = "failed"
 DISCARDED: Final = "discarded"
 EXPIRED: Final = "expired"
+CANCELLED: Final = "cancelled"
 
 # Our words for where a job is, and those of the protocol.
 WIRE_STATES: Final = {
@@ -32,6 +33,7 @@ WIRE_STATES: Final = {
     "done": "success",
     "failed": "failed",
     "expired": "unknown",
+    "cancelled": "failed",  # the protocol has no word for it: it will not succeed
     "unknown": "unknown",
 }
 

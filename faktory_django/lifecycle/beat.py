@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .connection import execute
 
@@ -27,7 +27,8 @@ SET beat_at = clock_timestamp(), rss_kb = b.rss_kb, running = b.running,
 FROM unnest(%(wids)b::text[], %(rss_kbs)b::bigint[], %(runnings)b::text[], %(connections)b::int[])
     AS b(wid, rss_kb, running, connections)
 WHERE p.wid = b.wid
-RETURNING p.wid, p.state, extract(epoch FROM p.beat_at)::float8
+RETURNING p.wid, p.state, extract(epoch FROM p.beat_at)::float8,
+    EXISTS (SELECT FROM faktory_django_cancel c WHERE c.wid = p.wid)
 """
 SET_STATE: Final = """
 UPDATE faktory_django_process p
@@ -78,6 +79,16 @@ class Pulse:
     connections: int = 0
 
 
+class Beaten(NamedTuple):
+    """What a beat brings: the state wished for each process that is known, the time in Unix seconds
+    (None without any), and the processes of which a job is to stop.
+    """
+
+    states: dict[str, str]
+    moment: float | None
+    asked: frozenset[str] = frozenset()
+
+
 def register(connection: BaseDatabaseWrapper, info: ProcessInfo) -> None:
     """Make a process known; it has to beat from now on."""
     params = {
@@ -93,13 +104,8 @@ def register(connection: BaseDatabaseWrapper, info: ProcessInfo) -> None:
     execute(connection, REGISTER, params)
 
 
-def beat(
-    connection: BaseDatabaseWrapper, pulses: Sequence[Pulse]
-) -> tuple[dict[str, str], float | None]:
-    """Mark processes alive; return the state wished for each, and the time in Unix seconds.
-
-    A process that is missing from the result is unknown; without any there is no time.
-    """
+def beat(connection: BaseDatabaseWrapper, pulses: Sequence[Pulse]) -> Beaten:
+    """Mark processes alive; return what is wished of them."""
     params = {
         "wids": [p.wid for p in pulses],
         "rss_kbs": [p.rss_kb for p in pulses],
@@ -107,7 +113,11 @@ def beat(
         "connections": [p.connections for p in pulses],
     }
     rows = execute(connection, BEAT, params)
-    return {wid: state for wid, state, _ in rows}, rows[0][2] if rows else None
+    return Beaten(
+        {row[0]: row[1] for row in rows},
+        rows[0][2] if rows else None,
+        frozenset(row[0] for row in rows if row[3]),
+    )
 
 
 def set_state(connection: BaseDatabaseWrapper, wids: Sequence[str], state: str) -> int:

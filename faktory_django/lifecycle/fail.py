@@ -79,7 +79,11 @@ ELSE e.note::jsonb END
 """
 FAIL: Final = f"""
 WITH given AS MATERIALIZED (
-    SELECT *
+    -- what was cancelled in good time is neither retried nor kept
+    SELECT g.id, g.lease, g.failure, g.failed_at, g.delay, g.counts, g.outcome, g.note,
+        CASE WHEN EXISTS (
+            SELECT FROM faktory_django_cancel c WHERE c.job_id = g.id
+        ) THEN 'cancelled' ELSE g.fate END AS fate
     FROM unnest(
         %(ids)b::bigint[], %(leases)b::bigint[], %(fates)b::text[], %(failures)b::text[],
         %(failed_ats)b::text[], %(delays)b::float8[], %(counts)b::boolean[],
@@ -172,7 +176,7 @@ def fail(connection: BaseDatabaseWrapper, failings: Sequence[Failing]) -> list[M
         params["attempt_days"] = settings.get().attempt_days
         moved = [Moved(*row[:-1]) for row in execute(connection, FAIL, params)]
         push_on_dead(connection, [m for m in moved if m.fate == Fate.DEAD])
-        if any(m.fate == Fate.GONE for m in moved):
+        if any(m.fate in _ENDED for m in moved):
             _note_end(connection, moved, failings)
     return moved
 
@@ -181,12 +185,17 @@ def _note_end(
     connection: BaseDatabaseWrapper, moved: Sequence[Moved], failings: Sequence[Failing]
 ) -> None:
     """Tell those who track the jobs that are gone that it was not success."""
-    ends = {
-        f.id: f.outcome or (tracking.FAILED if f.counts else tracking.DISCARDED) for f in failings
-    }
-    track.end(connection, [(m.jid, ends[m.id]) for m in moved if m.fate == Fate.GONE])
+    ends = {f.id: f.outcome or _end(f) for f in failings}
+    track.end(connection, [(m.jid, ends[m.id]) for m in moved if m.fate in _ENDED])
 
 
+def _end(failing: Failing) -> str:
+    if failing.verdict.fate == Fate.CANCELLED:
+        return tracking.CANCELLED
+    return tracking.FAILED if failing.counts else tracking.DISCARDED
+
+
+_ENDED: Final = (Fate.GONE, Fate.CANCELLED)
 _NAMES: Final = (
     "ids",
     "leases",

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 # Leases are as few as claimed batches; a job that none of them names waits in its queue.
 HELD: Final = """
-SELECT h.id, l.wid, l.claimed_at, l.expires_at, p.hostname, p.pid, p.running, p.beat_at, p.state
+SELECT h.id, l.wid, l.claimed_at, l.expires_at, p.hostname, p.pid, p.running, p.beat_at, p.state,
+    c.asked_at, c.asked_by, c.kill_at
 FROM faktory_django_lease l
 CROSS JOIN LATERAL unnest(l.ids) AS h(id)
 LEFT JOIN faktory_django_process p ON p.wid = l.wid
+LEFT JOIN faktory_django_cancel c ON c.job_id = h.id
 WHERE l.ids && %(ids)b::bigint[] AND h.id = ANY(%(ids)b::bigint[])
 ORDER BY h.id, l.id
 """
@@ -28,7 +30,8 @@ class Hold:
     """Who holds a job, and since when it runs there; process is a name for people.
 
     expires_at is None while the holder's beats keep it, beat_at when its process is not known.
-    limit_seconds is what the run has asked for beyond its reserve_for; 0 for nothing.
+    limit_seconds is what the run has asked for beyond its reserve_for; 0 for nothing. asked_at is
+    when it was first asked to stop, kill_at when it is ended by force.
     """
 
     wid: str
@@ -39,6 +42,9 @@ class Hold:
     beat_at: datetime | None = None
     state: str = ""
     limit_seconds: float = 0.0
+    asked_at: datetime | None = None
+    asked_by: str = ""
+    kill_at: datetime | None = None
 
 
 def holds(ids: Sequence[int], *, using: str | None = None) -> dict[int, Hold]:
@@ -66,8 +72,10 @@ def limits(text: str | None) -> dict[int, float]:
 
 
 def _holds(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Hold]]:
-    for job, wid, claimed_at, expires_at, hostname, pid, slots, beat_at, state in rows:
+    for job, wid, claimed_at, expires_at, hostname, pid, slots, beat_at, state, *wish in rows:
         name = wid if pid is None else f"{hostname}:{pid}"
         started_at = running(slots).get(job)
         limit = limits(slots).get(job, 0.0)
-        yield job, Hold(wid, name, claimed_at, expires_at, started_at, beat_at, state or "", limit)
+        seen = (claimed_at, expires_at, started_at, beat_at, state or "", limit)
+        asked_at, asked_by, kill_at = wish
+        yield job, Hold(wid, name, *seen, asked_at, asked_by or "", kill_at)

@@ -104,7 +104,7 @@ wanted AS MATERIALIZED (
     FOR UPDATE OF r SKIP LOCKED
 )
 """
-_TAKE_WAITING: Final = f"""{WANTED}, entries AS (
+TAKE_WAITING: Final = f"""{WANTED}, entries AS (
     DELETE FROM faktory_django_ready r
     WHERE r.ctid = ANY(ARRAY(SELECT entry FROM wanted))
     RETURNING r.job_id
@@ -115,7 +115,7 @@ _TAKE_WAITING: Final = f"""{WANTED}, entries AS (
 )
 """
 _KILL_WAITING = f"""
-WITH {_TAKE_WAITING}, died AS (
+WITH {TAKE_WAITING}, died AS (
     INSERT INTO faktory_django_deadjob
         (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits, died_at)
     SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits,
@@ -127,15 +127,13 @@ SELECT queue, jobtype, body, failure, (SELECT count(*) FROM settled)
 FROM gone
 """
 _DISCARD_WAITING = f"""
-WITH {_TAKE_WAITING}, {DISCARDED}
+WITH {TAKE_WAITING}, {DISCARDED}
 SELECT 1, (SELECT count(*) FROM settled)
 FROM gone
 """
 AT_PUSH: Final = "r.rank = 2 * j.priority AND r.pos = j.id"
-_PLACES = (
-    AT_PUSH,
-    f"r.rank IN (2 * j.priority + 1, {FIRST_RANK}) AND r.job_id = j.id",
-)
+RETURNED_PLACE: Final = f"r.rank IN (2 * j.priority + 1, {FIRST_RANK}) AND r.job_id = j.id"
+_PLACES = (AT_PUSH, RETURNED_PLACE)
 KILL_WAITING: Final = tuple(_KILL_WAITING.format(place=place) for place in _PLACES)
 DISCARD_WAITING: Final = tuple(_DISCARD_WAITING.format(place=place) for place in _PLACES)
 

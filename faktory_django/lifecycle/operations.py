@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from faktory_django.models import AuditEntry, Operation
 from faktory_django.search import parse
 
-from . import matching, mutate
+from . import cancel, matching, mutate
 from .connection import execute
 from .matching import Place, Source
 from .mutate import LAST
@@ -61,7 +61,7 @@ LIMIT 1
 
 
 def perform(act: str, target: str, ids: Sequence[int], *, using: str) -> int:
-    """Do "requeue", "run_next", "kill" or "discard" to entries of a list; return how many changed.
+    """Do an act of VERBS to entries of a list; return how many changed.
 
     What has moved on meanwhile is left alone.
     """
@@ -183,5 +183,6 @@ VERBS: Final[dict[str, Callable[..., int]]] = {
     "requeue": mutate.requeue,
     "run_next": run_next,
     "kill": mutate.kill,
+    "cancel": cancel.cancel_in,
     "discard": mutate.discard,
 }

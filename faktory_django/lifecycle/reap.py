@@ -14,6 +14,7 @@ from faktory_django.features.history import note
 
 from .announce import announce, announce_moved
 from .attempts import CRASHED, crashed_params
+from .cancelled import ASKED, CANCELLED
 from .clock import RFC3339
 from .connection import execute
 from .dead import Buried, push_on_dead
@@ -45,7 +46,8 @@ WITH held AS MATERIALIZED (
     DELETE FROM faktory_django_lease l
     WHERE l.id = ANY(ARRAY(SELECT id FROM held))
 ), found AS MATERIALIZED (
-    SELECT j.*, %(blamed)b::bigint[] IS NULL OR j.id = ANY(%(blamed)b::bigint[]) AS ran
+    SELECT j.*, %(blamed)b::bigint[] IS NULL OR j.id = ANY(%(blamed)b::bigint[]) AS ran,
+        {ASKED} AS asked
     FROM faktory_django_job j
     WHERE j.id = ANY(ARRAY(SELECT unnest(ids) FROM held))
     ORDER BY j.id
@@ -54,10 +56,15 @@ WITH held AS MATERIALIZED (
     SELECT f.*, f.ran
         AND f.crashes = (SELECT max(x.crashes) FROM found x WHERE x.ran) AS guilty
     FROM found f
-), poison AS (
+), gone AS MATERIALIZED (
+    DELETE FROM faktory_django_job j
+    USING found f
+    WHERE j.id = f.id AND f.asked
+    RETURNING j.*
+), {CANCELLED}, poison AS (
     DELETE FROM faktory_django_job j
     USING judged f
-    WHERE j.id = f.id AND f.guilty AND f.crashes + 1 >= %(max_crashes)s
+    WHERE j.id = f.id AND NOT f.asked AND f.guilty AND f.crashes + 1 >= %(max_crashes)s
     RETURNING j.*
 ), died AS (
     INSERT INTO faktory_django_deadjob
@@ -75,7 +82,7 @@ WITH held AS MATERIALIZED (
 ), back AS MATERIALIZED (
     SELECT f.id, f.queue, f.priority, f.guilty
     FROM judged f
-    WHERE NOT (f.guilty AND f.crashes + 1 >= %(max_crashes)s)
+    WHERE NOT f.asked AND NOT (f.guilty AND f.crashes + 1 >= %(max_crashes)s)
 ), suspected AS (
     UPDATE faktory_django_job j
     SET crashes = j.crashes + 1
@@ -162,7 +169,7 @@ SELECT coalesce(
     SELECT
     FROM faktory_django_waiter w
     WHERE NOT EXISTS (SELECT FROM faktory_django_process p WHERE p.wid = w.wid)
-)
+), EXISTS (SELECT FROM faktory_django_cancel)
 """
 
 HELD_JOBS: Final = """
@@ -209,6 +216,7 @@ class Due(NamedTuple):
     expired: bool
     overdue: bool
     silent: bool
+    asked: bool
 
 
 def due(
@@ -238,7 +246,8 @@ def reap(
     """Take leases from a process that has died; return how many jobs came back or died.
 
     Jobs go back next in line with one crash more and no attempt used; those that crashed
-    max_crashes times die. With blamed, only those jobs were running.
+    max_crashes times die, and those that were asked to stop end. With blamed, only those jobs
+    were running.
     """
     if not leases:
         return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from faktory_django.errors import ReservationLost
 from faktory_django.features.tracking import MAX_AHEAD_SECONDS
 
+from .cancelled import ASKED, dropped
 from .connection import database, execute
 from .lanes import RETURNED
 
@@ -23,10 +24,10 @@ _ALL_BACK: Final = f"""
 ), freed AS (
     DELETE FROM faktory_django_lease l
     WHERE l.id = ANY(ARRAY(SELECT id FROM held))
-), back AS MATERIALIZED (
+), {dropped("SELECT unnest(ids) FROM held")}, back AS MATERIALIZED (
     SELECT j.id, j.queue, j.priority
     FROM faktory_django_job j
-    WHERE j.id = ANY(ARRAY(SELECT unnest(ids) FROM held))
+    WHERE j.id = ANY(ARRAY(SELECT unnest(ids) FROM held)) AND NOT {ASKED}
     ORDER BY j.id
 ), {RETURNED}
 SELECT count(*), (SELECT count(*) FROM woken)
@@ -45,10 +46,10 @@ WITH held AS MATERIALIZED (
     SET ids = ARRAY(SELECT i FROM unnest(l.ids) i WHERE i <> ALL(%(ids)b::bigint[]))
     FROM held h
     WHERE l.id = h.id
-), back AS MATERIALIZED (
+), {dropped("SELECT unnest(h.back) FROM held h")}, back AS MATERIALIZED (
     SELECT j.id, j.queue, j.priority
     FROM faktory_django_job j
-    WHERE j.id = ANY(ARRAY(SELECT unnest(h.back) FROM held h))
+    WHERE j.id = ANY(ARRAY(SELECT unnest(h.back) FROM held h)) AND NOT {ASKED}
 ), {RETURNED}
 SELECT count(*), (SELECT count(*) FROM woken)
 FROM readied
@@ -73,7 +74,9 @@ RETURNING l.expires_at
 
 
 def hand_back(connection: BaseDatabaseWrapper, lease: int, ids: Sequence[int]) -> int:
-    """Put jobs that were not started back, next in line; return how many the lease still held."""
+    """Put jobs that were not started back, next in line; return how many went back.
+
+    Those that were asked to stop end instead."""
     return int(execute(connection, HAND_BACK, {"lease": lease, "ids": sorted(ids)})[0][0])
 
 

@@ -31,6 +31,7 @@ class Fate(StrEnum):
     DEAD = "dead"
     GONE = "gone"
     SNOOZE = "snooze"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """The tables, one file an idea. QuerySets answer questions; none changes a state."""
 
 from .audit import AuditEntry, Operation
+from .cancel import Cancel
 from .counter import BUCKET_SECONDS, BUCKETS, Counter, CounterDelta
 from .cron import CronDeclaration, CronEntry, CronTick
+from .cursor import Cursor
 from .dashboard import Dashboard
 from .held import DeadJob, RetryJob, ScheduledJob
 from .history import Attempt, FinishedJob, LogLine
@@ -19,11 +21,13 @@ __all__ = [
     "BUCKET_SECONDS",
     "Attempt",
     "AuditEntry",
+    "Cancel",
     "Counter",
     "CounterDelta",
     "CronDeclaration",
     "CronEntry",
     "CronTick",
+    "Cursor",
     "Dashboard",
     "DeadJob",
     "FinishedJob",

@@ -275,8 +275,8 @@ class Server:
         while True:
             pulse = beat.Pulse(self.wid, rss_kb(os.getpid()), connections=len(self._clients))
             with suppress(DatabaseGone, DatabaseError):
-                states, _ = await self._quick.call(beat.beat, [pulse]) if known else ({}, None)
-                if self.wid not in states:
+                beaten = await self._quick.call(beat.beat, [pulse]) if known else None
+                if beaten is None or self.wid not in beaten.states:
                     await self._quick.call(beat.register, self._process())
                     known = True
             await asyncio.sleep(settings.get().beat_seconds)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from faktory_django.api.context import CurrentJob
     from faktory_django.lifecycle.beat import ProcessInfo
+    from faktory_django.lifecycle.cancel import Wish
     from faktory_django.lifecycle.fetch import Claimed
 
     from .options import WorkerOptions
@@ -53,13 +54,17 @@ Item = tuple["Prepared", float]
 
 
 class Slots:
-    """The crew of a fetcher: threads for plain functions, an event loop for async ones."""
+    """The crew of a fetcher: threads for plain functions, an event loop for async ones.
+
+    It is the host of the jobs: what they say of themselves and want to know comes here.
+    """
 
     def __init__(
         self,
         options: WorkerOptions,
         board: Board,
         done: Callable[[Outcome], None],
+        leaving: Callable[[], bool],
         *,
         wid: str,
     ) -> None:
@@ -67,6 +72,7 @@ class Slots:
         self._options = options
         self._done = done
         self._wid = wid
+        self._leaving = leaving
         # places and jobs in hand, by whether they are async
         self._places = {False: options.concurrency, True: options.async_concurrency}
         self._in_hand = {False: 0, True: 0}
@@ -75,19 +81,25 @@ class Slots:
         self._inbox: SimpleQueue[Item | Callable[[], object] | None] = SimpleQueue()
         self._suspects: list[Item] = []
         self._suspect: int | None = None
+        self._all: dict[int, Prepared] = {}
+        self._cancelled: list[Prepared] = []
         self._lock = threading.Lock()
         self.threads = [ThreadSlot(number, board) for number in range(options.concurrency)]
         self.coroutines: Coroutines | None = None
         self.size = self._places[self._kinds[0]]
         if True in kinds:
             self.coroutines = Coroutines(
-                options.async_concurrency, board, options.concurrency, self._finished
+                options.async_concurrency,
+                board,
+                options.concurrency,
+                self._finished,
+                options.database,
             )
-        self.reporter = Reporter(options.database, self._extend)
+        self.reporter = Reporter(options.database)
 
     def start(self) -> None:
         """Start the threads and the event loop."""
-        host(self.reporter)
+        host(self)
         for slot in self.threads:
             args = (slot, self._inbox, self._finished, self._options.database)
             name = f"slot-{slot.number}"
@@ -102,6 +114,7 @@ class Slots:
         with self._lock:
             for prepared, _ in items:
                 self._in_hand[prepared.is_async] += 1
+                self._all[prepared.claimed.id] = prepared
             suspects = [item for item in items if self._is_suspect(item[0].claimed)]
             self._suspects += suspects
         self._dispatch([item for item in items if not self._is_suspect(item[0].claimed)])
@@ -144,10 +157,27 @@ class Slots:
         jobs = [prepared.claimed for prepared, _ in items]
         with self._lock:
             for prepared, _ in items:
-                self._in_hand[prepared.is_async] -= 1
+                self._forget(prepared.claimed.id, is_async=prepared.is_async)
             if self._suspect in {job.id for job in jobs}:
                 self._suspect = None
         return jobs
+
+    def cancel(self, wishes: Sequence[Wish]) -> None:
+        """Ask these jobs to stop, where they are here."""
+        now = time.monotonic()
+        for wish in wishes:
+            with self._lock:
+                prepared = self._all.get(wish.job)
+                fresh = prepared is not None and not prepared.cancelled
+                if prepared is not None and fresh:
+                    prepared.cancelled = True
+                    self._cancelled.append(prepared)
+            if prepared is None:
+                continue
+            if wish.kill_in_seconds is not None:
+                prepared.kill_at = min(prepared.kill_at, now + wish.kill_in_seconds)
+            if fresh and prepared.is_async and self.coroutines is not None:
+                self.coroutines.cancel(prepared)
 
     def after(self, call: Callable[[], object]) -> None:
         """Call something of the application's in a thread."""
@@ -166,12 +196,37 @@ class Slots:
             stuck = stuck or self.coroutines.stuck
         return stuck
 
-    def _extend(self, job: CurrentJob, seconds: float) -> None:
+    # what jobs call, in any thread
+
+    def progress(self, job: CurrentJob, percent: int | None, text: str | None) -> None:
+        """Take a note of how far a job is."""
+        self.reporter.progress(job, percent, text)
+
+    def log(self, job: CurrentJob, text: str) -> None:
+        """Take a line of a job's log."""
+        self.reporter.log(job, text)
+
+    def cancelled(self, job: CurrentJob) -> bool:
+        """Return whether somebody has asked a job to stop."""
+        return any(prepared.job is job for prepared in self._cancelled)
+
+    def stopping(self) -> bool:
+        """Return whether jobs that can go on elsewhere are to rest."""
+        return self._leaving()
+
+    def extend(self, job: CurrentJob, seconds: float) -> None:
+        """Let a run take until seconds from now. Raises ReservationLost when it is too late."""
         if any(slot.extend(job, seconds) for slot in self.threads):
             return
         if self.coroutines is not None and self.coroutines.extend(job, seconds):
             return
         raise ReservationLost(f"job {job.jid} does not run any more")
+
+    def _forget(self, job: int, *, is_async: bool) -> None:
+        self._in_hand[is_async] -= 1
+        self._all.pop(job, None)
+        if self._cancelled:
+            self._cancelled = [one for one in self._cancelled if one.claimed.id != job]
 
     def _dispatch(self, items: Sequence[Item]) -> None:
         coroutines = [item for item in items if item[0].is_async]
@@ -197,7 +252,7 @@ class Slots:
         _log_end(outcome)
         self.reporter.ended(outcome)
         with self._lock:
-            self._in_hand[outcome.is_async] -= 1
+            self._forget(outcome.claimed.id, is_async=outcome.is_async)
         self._done(outcome)
         if self._suspect is not None and outcome.claimed.id == self._suspect:
             with self._lock:
@@ -217,11 +272,15 @@ class Child:
         self._life_line = life_line
         self._grace_ends: float | None = None
         self._recycles = False
-        self.slots = Slots(options, board, self._done, wid=info.wid)
+        self._calls = 0
+        self.slots = Slots(options, board, self._done, self._is_leaving, wid=info.wid)
         self.fetcher = Fetcher(options, info, self.slots, slots=self.slots.size)
 
     def _done(self, outcome: Outcome) -> None:
         self.fetcher.done(outcome)
+
+    def _is_leaving(self) -> bool:
+        return self.fetcher.quiet or self.fetcher.stopping
 
     def main(self) -> NoReturn:
         """Run until told to stop, or until the parent is gone; never returns."""
@@ -250,6 +309,9 @@ class Child:
             self._recycle(f"it has run {limit} jobs")
         elif (rss := self.options.max_rss_mb) is not None and self._is_larger_than(rss):
             self._recycle(f"it holds more than {rss} MB")
+        if (calls := self.board.calls()) != self._calls:
+            self._calls = calls
+            self.fetcher.look()
         self.board.tick(now, self.phase, self.fetcher.done_jobs)
 
     def _is_larger_than(self, megabytes: int) -> bool:
@@ -339,7 +401,9 @@ def _frames(task: asyncio.Task[Any]) -> Iterator[FrameType]:
 
 
 def _log_end(outcome: Outcome) -> None:
-    if outcome.verdict is None:
+    if outcome.rests:
+        _log(logging.INFO, outcome, "rests at a checkpoint")
+    elif outcome.verdict is None:
         if jobs_logger.isEnabledFor(logging.DEBUG):
             _log(logging.DEBUG, outcome, "done")
     elif not outcome.counts:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 
-from faktory_django.errors import JobTimeout, ReservationLost
+from faktory_django.errors import JobCancelled, JobTimeout, ReservationLost
 
 from .connections import IDLE_SECONDS, close_idle, tidy
 from .runner import arun, conclude
@@ -61,6 +62,7 @@ class _Run:
     started: float
     task: asyncio.Task[BaseException | None]
     late: bool = False
+    ends_at: float = math.inf
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def claim(self) -> bool:
@@ -72,9 +74,15 @@ class Coroutines:
     """The event loop of a process and its slots, numbered on the board from first_slot."""
 
     def __init__(
-        self, slots: int, board: Board, first_slot: int, done: Callable[[Outcome], None]
+        self,
+        slots: int,
+        board: Board,
+        first_slot: int,
+        done: Callable[[Outcome], None],
+        using: str,
     ) -> None:
         self.slots = slots
+        self._using = using
         self._board = board
         self._done = done
         self.loop = asyncio.new_event_loop()
@@ -121,23 +129,31 @@ class Coroutines:
                 return True
         return False
 
+    def cancel(self, prepared: Prepared) -> None:
+        """Cancel a run that somebody does not want any more; one that has not begun sees it."""
+        for run in list(self._runs.values()):
+            if run.prepared is prepared:
+                self.loop.call_soon_threadsafe(run.task.cancel)
+
     def watch(self, now: float) -> list[Outcome]:
-        """Cancel runs that are over their time; return the outcomes of those that go on.
+        """Cancel runs that are over their time, and those that are ended by force; return the
+        outcomes of those that go on.
 
         A job may ignore its cancellation, or block the loop so that there is none; what it says
         later is dropped.
         """
         given_up = []
         for run in list(self._runs.values()):
-            over = now - run.started - run.prepared.limit_seconds
-            if over >= 0 and not run.late:
-                run.late = True
+            late = now >= run.started + run.prepared.limit_seconds
+            if (late or now >= run.prepared.kill_at) and run.ends_at == math.inf:
+                run.late, run.ends_at = late, now
                 self.loop.call_soon_threadsafe(run.task.cancel)
-            if over >= STUCK_AFTER_SECONDS and run.claim():
+            if now >= run.ends_at + STUCK_AFTER_SECONDS and run.claim():
                 self.stuck = True
                 logger.error("job %s does not end; the process is replaced", run.prepared.jobtype)
                 ran = now - run.started
-                given_up.append(conclude(run.prepared, run.waited, ran, JobTimeout()))
+                why = JobTimeout() if run.late else JobCancelled()
+                given_up.append(conclude(run.prepared, run.waited, ran, why))
         return given_up
 
     # on the loop
@@ -160,7 +176,7 @@ class Coroutines:
         context.run(SyncToAsync.thread_sensitive_context.set, slot.context)
         started = time.monotonic()
         slot.runs += 1
-        task = self.loop.create_task(_contained(prepared), context=context)
+        task = self.loop.create_task(_contained(prepared, self._using), context=context)
         run = self._runs[slot.number] = _Run(prepared, waited_at + started, started, task)
         limit = started + prepared.limit_seconds
         self._board.enter(slot.number, prepared.claimed.id, started, limit)
@@ -192,10 +208,10 @@ def _raised(run: _Run) -> BaseException | None:
     return run.task.result()
 
 
-async def _contained(prepared: Prepared) -> BaseException | None:
+async def _contained(prepared: Prepared, using: str) -> BaseException | None:
     """Run a job and return what it raised: some of it would end the event loop."""
     try:
-        await arun(prepared)
+        await arun(prepared, using)
     except BaseException as raised:  # noqa: BLE001 - the application's function raised it
         return raised
     return None

@@ -24,7 +24,7 @@ from psycopg.pq import ConnStatus
 
 from faktory_django import notify, settings, signals
 from faktory_django.errors import DatabaseNotReady
-from faktory_django.lifecycle import beat, expiry, install
+from faktory_django.lifecycle import beat, cancel, expiry, install
 from faktory_django.lifecycle.ack import LeaseAck, Tally
 from faktory_django.lifecycle.connection import execute
 from faktory_django.lifecycle.fail import Failing, Moved, fail
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+    from faktory_django.lifecycle.cancel import Wish
     from faktory_django.lifecycle.fetch import Turn
     from faktory_django.lifecycle.retry import Verdict
 
@@ -77,6 +78,9 @@ class Crew(Protocol):
 
     def take_back(self) -> list[Claimed]:
         """Give up the jobs that have not started."""
+
+    def cancel(self, wishes: Sequence[Wish]) -> None:
+        """Ask these jobs to stop."""
 
     def after(self, call: Callable[[], object]) -> None:
         """Call something of the application's in a slot."""
@@ -115,7 +119,7 @@ class Fetcher:
         self._held: dict[int, _Held] = {}
         self._arrived: list[Turn] = []
         self._returning: list[Claimed] = []
-        self._in_hand = 0
+        self._in_hand = self._empty_turns = self._asleep = 0
         self._mean_run = HORIZON_SECONDS
         self._mean_size = 1_024.0
         self._dirty_since: float | None = None
@@ -123,10 +127,9 @@ class Fetcher:
         self._next_claim = 0.0
         self._next_strays = 0.0
         self._listening = False
-        self._empty_turns = 0
         self._found_nothing = False
+        self._looks = False
         self._backoff = 0.0
-        self._asleep = 0
         self._bell_in, self._bell_out = socket.socketpair()
         for bell in (self._bell_in, self._bell_out):
             bell.settimeout(0)
@@ -144,6 +147,11 @@ class Fetcher:
         self._asleep = 0
         with suppress(BlockingIOError):  # it is full of rings already
             self._bell_in.send(b"!")
+
+    def look(self) -> None:
+        """Look which jobs were cancelled; from any thread."""
+        self._looks = True
+        self.ring()
 
     def stop(self) -> None:
         """Claim no more, hand back what has not started, end when the rest is done."""
@@ -176,6 +184,9 @@ class Fetcher:
         connection = self._connected()
         self._start(connection)
         self._collect()
+        if self._looks:
+            self._looks = False
+            self.crew.cancel(cancel.wishes(connection, self.info.wid))
         self._hand_back_overdue(connection)
         if self.quiet and self._consumer.waiting:
             beat.stop_waiting(connection, self.info.wid)
@@ -272,6 +283,9 @@ class Fetcher:
             runs += 1
             if outcome.verdict is not None:
                 self._failures.append(outcome)
+                continue
+            if outcome.rests:
+                self._returning.append(outcome.claimed)
                 continue
             self._ended(outcome.claimed.lease, outcome)
         if runs:
@@ -390,6 +404,7 @@ class Fetcher:
         return connection
 
     def _listen(self, connection: BaseDatabaseWrapper) -> None:
+        self._looks = bool(self._held)  # what was said meanwhile was not heard
         self._consumer.waiting = False
         self._consumer.listens = not settings.get().transaction_pooler and not self.options.burst
         if self._consumer.listens:
@@ -398,8 +413,13 @@ class Fetcher:
             connection.connection.add_notify_handler(self._on_notify)
 
     def _on_notify(self, notification: Any) -> None:
-        if notification.payload == self.info.wid:
+        self._heard(notification.payload)
+
+    def _heard(self, said: str) -> None:
+        if said == self.info.wid:
             self._next_claim = 0.0
+        elif said == f"{notify.CANCEL}{self.info.wid}":
+            self._looks = True
 
     def _recover(self, wrong: Exception) -> None:
         """Drop the connection and wait; what is unflushed is kept and sent again."""
@@ -424,7 +444,7 @@ class Fetcher:
             until = min(until, self._submitted_at + HAND_BACK_SECONDS)
         # While acks wait for company nobody needs to ring; it is a few milliseconds.
         self._asleep = int(self._dirty_since is None)
-        if self._outcomes:
+        if self._outcomes or self._looks:
             self._asleep = 0
             return
         raw = connection.connection
@@ -441,8 +461,7 @@ class Fetcher:
         """Take in what the server said unasked: notifications, or that it goes away."""
         raw.pgconn.consume_input()
         while (notification := raw.pgconn.notifies()) is not None:
-            if notification.extra.decode() == self.info.wid:
-                self._next_claim = 0.0
+            self._heard(notification.extra.decode())
         if raw.pgconn.status != ConnStatus.OK:
             raise psycopg.OperationalError("the server closed the connection")
 

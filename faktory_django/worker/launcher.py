@@ -387,10 +387,12 @@ class Launcher:
             if kid.stopped_at is None
         ]
         before = time.monotonic()
-        states, moment = beat.beat(connection, pulses)
+        states, moment, asked = beat.beat(connection, pulses)
         if moment is not None:
             self._clock_offset = moment - before
         for kid in self.kids:
+            if kid.wid in asked:
+                kid.board.call()
             if kid.wid in states:
                 self._tell(kid, states[kid.wid])
             elif kid.board.head()[1] == Phase.RUNNING and kid.stopped_at is None:

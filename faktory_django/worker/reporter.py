@@ -28,8 +28,6 @@ from faktory_django.processes import dedicated
 from .connections import in_one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from faktory_django.api.context import CurrentJob
@@ -51,11 +49,10 @@ STATEMENT_TIMEOUT_MS: Final = 5_000
 
 
 class Reporter:
-    """The host of a worker's jobs: takes their notes, and passes on who asks for more time."""
+    """Takes the notes of a worker's jobs."""
 
-    def __init__(self, database: str, extend: Callable[[CurrentJob, float], None]) -> None:
+    def __init__(self, database: str) -> None:
         self._database = database
-        self._extend = extend
         self._changed = threading.Condition()
         self._notes: dict[str, Report] = {}
         self._writing: dict[str, Report] = {}
@@ -87,10 +84,6 @@ class Reporter:
             self._lines.append(Said(*about, time.monotonic(), kept))
             self._wake()
 
-    def extend(self, job: CurrentJob, seconds: float) -> None:
-        """Let a run take until seconds from now. Raises ReservationLost when it is too late."""
-        self._extend(job, seconds)
-
     def ended(self, outcome: Outcome) -> None:
         """Note how a job ended that leaves nothing behind: what is not written yet must say it.
 
@@ -100,13 +93,15 @@ class Reporter:
             return
         if self._runs:
             self._runs.pop((outcome.job.jid, outcome.job.attempt), None)
-        if outcome.verdict is None or outcome.verdict.fate != Fate.GONE:
+        if outcome.verdict is None or outcome.verdict.fate not in {Fate.GONE, Fate.CANCELLED}:
             return
         jid = outcome.job.jid
         with self._changed:
             unwritten = jid in self._notes or jid in self._writing
         if unwritten:
             end = tracking.FAILED if outcome.counts else tracking.DISCARDED
+            if outcome.verdict.fate == Fate.CANCELLED:
+                end = tracking.CANCELLED
             self._note(Report(jid, end=end))
 
     def close(self, seconds: float) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
 import time
 import traceback
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from asgiref.sync import sync_to_async
 from django.db import transaction
 
 from faktory_django import arguments, encryption, payload, registry, settings, signals
 from faktory_django.api import middleware
-from faktory_django.api.context import CurrentJob, _current
+from faktory_django.api.context import CurrentJob, _checkpoint, _current
 from faktory_django.errors import (
     Discard,
+    JobCancelled,
+    JobInterrupted,
     JobTimeout,
     Kill,
     Retry,
@@ -27,6 +32,7 @@ from faktory_django.lifecycle.ack import ack_last
 from faktory_django.lifecycle.retry import Error, Fate, Verdict, delay_of, judge
 
 from . import notes
+from .iteration import Iteration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +58,9 @@ class Prepared:
     extended: bool = False
     wid: str = ""
     returned: object = None
+    # Somebody has asked it to stop; by the monotonic clock, when it is ended by force.
+    cancelled: bool = False
+    kill_at: float = math.inf
 
     def extend(self, limit_seconds: float) -> float:
         """Let the run take so long in all, if that is longer; return its limit."""
@@ -67,7 +76,8 @@ class Prepared:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a run. verdict None: it succeeded; acked: its own transaction ended it.
+    """What became of a run. verdict None: it succeeded, or rests and goes on elsewhere; acked: its
+    own transaction ended it.
 
     note: what features are told of the run, as JSON; of one that succeeded only where something
     is kept of it.
@@ -79,6 +89,7 @@ class Outcome:
     run_seconds: float
     verdict: Verdict | None = None
     acked: bool = False
+    rests: bool = False
     error: Error | None = None
     counts: bool = True
     job: CurrentJob | None = None
@@ -148,12 +159,24 @@ def _unknown(jobtype: str) -> str:
 def _handler(definition: registry.Definition, is_async: bool) -> Callable[[CurrentJob], Any]:  # noqa: FBT001
     function = definition.function
 
-    if is_async:
+    if definition.iterable and is_async:
+
+        async def adrive(job: CurrentJob) -> Any:
+            await _iteration().adrive(function(*job.args, **job.kwargs))
+
+        innermost: Callable[[CurrentJob], Any] = adrive
+    elif definition.iterable:
+
+        def drive(job: CurrentJob) -> Any:
+            _iteration().drive(function(*job.args, **job.kwargs))
+
+        innermost = drive
+    elif is_async:
 
         async def perform(job: CurrentJob) -> Any:
             return await function(*job.args, **job.kwargs)
 
-        innermost: Callable[[CurrentJob], Any] = perform
+        innermost = perform
     else:
 
         def innermost(job: CurrentJob) -> Any:
@@ -169,7 +192,7 @@ class Guard(Protocol):
         """The run begins."""
 
     def leave(self) -> None:
-        """The run has ended: no JobTimeout is raised any more."""
+        """The run has ended: nothing is raised in it any more."""
 
 
 def run(prepared: Prepared, *, waited: float, using: str, guard: Guard | None = None) -> Outcome:
@@ -186,7 +209,7 @@ def run(prepared: Prepared, *, waited: float, using: str, guard: Guard | None = 
             error = raised
         if guard is not None:
             guard.leave()
-    except JobTimeout as late:  # it came between the end of the job and leave()
+    except (JobTimeout, JobCancelled) as late:  # it came between the end of the job and leave()
         error = error or late
         if guard is not None:
             guard.leave()
@@ -199,7 +222,10 @@ def _perform(prepared: Prepared, waited: float, started: float, using: str) -> b
     try:
         _send(signals.started, job)
         handler = _handler(definition, is_async=definition.is_async)
-        if not definition.atomic:
+        if definition.iterable:
+            _checkpoint.set(iteration := _begun(prepared, definition, job, using))
+            iteration.load()
+        if definition.iterable or not definition.atomic:
             prepared.returned = handler(job)
             return False
         with transaction.atomic(using=using):
@@ -219,18 +245,36 @@ def _perform(prepared: Prepared, waited: float, started: float, using: str) -> b
         _current.reset(token)
 
 
-async def arun(prepared: Prepared) -> None:
+async def arun(prepared: Prepared, using: str) -> None:
     """Run an async job; what it raises is the caller's."""
     definition, job = _ready(prepared)
     token = _current.set(job)
     try:
         _send(signals.started, job)
+        if definition.iterable:
+            _checkpoint.set(iteration := _begun(prepared, definition, job, using))
+            await sync_to_async(iteration.load)()
         prepared.returned = await _handler(definition, is_async=True)(job)
     finally:
         _current.reset(token)  # async_to_sync hands the context to its caller
 
 
+def _begun(
+    prepared: Prepared, definition: registry.Definition, job: CurrentJob, using: str
+) -> Iteration:
+    limit, atomic = prepared.limit_seconds, definition.atomic
+    return Iteration(job, prepared.claimed, limit_seconds=limit, atomic=atomic, using=using)
+
+
+def _iteration() -> Iteration:
+    found = _checkpoint.get()
+    assert isinstance(found, Iteration)  # noqa: S101 - set by who calls the handler
+    return found
+
+
 def _ready(prepared: Prepared) -> tuple[registry.Definition, CurrentJob]:
+    if prepared.cancelled:
+        raise JobCancelled("the job was cancelled before it started")
     if prepared.error is not None:
         raise prepared.error
     if prepared.definition is None or prepared.job is None:
@@ -254,6 +298,9 @@ def conclude(
         if prepared.job is not None:
             _send(signals.succeeded, prepared.job)
         return outcome
+    if isinstance(raised, JobInterrupted):
+        outcome.rests = True
+        return outcome
     outcome.note = notes.of_failure(prepared, waited, ran)
     outcome.raised = raised
     outcome.error = error_of(prepared, raised)
@@ -265,6 +312,8 @@ def conclude(
 
 
 def _verdict(prepared: Prepared, raised: BaseException, error: Error) -> Verdict:
+    if _is_cancelled(prepared, raised):
+        return Verdict(Fate.CANCELLED)
     if isinstance(raised, Snooze):
         return Verdict(Fate.SNOOZE, delay_seconds=raised.delay_seconds)
     if _leaves_quietly(prepared, raised):
@@ -291,11 +340,17 @@ def _verdict(prepared: Prepared, raised: BaseException, error: Error) -> Verdict
 
 
 def _leaves_quietly(prepared: Prepared, raised: BaseException) -> bool:
-    if isinstance(raised, (Snooze, Discard)):
+    if isinstance(raised, (Snooze, Discard)) or _is_cancelled(prepared, raised):
         return True
     if isinstance(raised, UnreadableArguments):
         return False
     return prepared.definition is not None and isinstance(raised, prepared.definition.discard_on)
+
+
+def _is_cancelled(prepared: Prepared, raised: BaseException) -> bool:
+    if isinstance(raised, asyncio.CancelledError):
+        return prepared.cancelled
+    return isinstance(raised, JobCancelled)
 
 
 def error_of(prepared: Prepared, raised: BaseException) -> Error:
@@ -303,6 +358,10 @@ def error_of(prepared: Prepared, raised: BaseException) -> Error:
     if isinstance(raised, JobTimeout):
         timeout = prepared.definition.timeout_seconds if prepared.definition else None
         backtrace = _backtrace(prepared, raised)
+        if prepared.definition is not None and prepared.definition.iterable:
+            limit = timeout or (prepared.job.reserve_for if prepared.job else 0)
+            message = f"the job ran longer than {limit:g} s without a checkpoint"
+            return Error.cut("JobTimeout", message, backtrace)
         if prepared.extended:
             message = (
                 "the job ran longer than the time it had asked for "

@@ -10,7 +10,7 @@ from contextvars import copy_context
 from queue import Empty
 from typing import TYPE_CHECKING, Final
 
-from faktory_django.errors import JobTimeout, ReservationLost
+from faktory_django.errors import JobCancelled, JobTimeout, ReservationLost
 
 from .connections import IDLE_SECONDS, close_idle, has_open, tidy
 from .runner import Outcome, conclude, run
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .runner import Prepared
 
 logger = logging.getLogger(__name__)
-# How long a job may take to end once JobTimeout was raised in it.
+# How long a job may take to end once JobTimeout or JobCancelled was raised in it.
 STUCK_AFTER_SECONDS: Final = 5.0
 
 _raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
@@ -44,6 +44,7 @@ class ThreadSlot:
         self._prepared: Prepared | None = None
         self._started = 0.0
         self._raised_at: float | None = None
+        self._raises: type[BaseException] = JobTimeout
 
     def enter(self, prepared: Prepared) -> None:
         """The run begins: the board and the watch know it."""
@@ -53,7 +54,7 @@ class ThreadSlot:
         self.board.enter(self.number, prepared.claimed.id, now, now + prepared.limit_seconds)
 
     def leave(self) -> None:
-        """The run has ended; a JobTimeout on its way is called off."""
+        """The run has ended; an exception on its way is called off."""
         with self._lock:
             if self._raised_at is not None:
                 _raise_in_thread(self.thread_id, ctypes.py_object())
@@ -76,23 +77,28 @@ class ThreadSlot:
         return True
 
     def watch(self, now: float) -> Outcome | None:
-        """Raise JobTimeout in a run that is over its time; give up on one that goes on.
+        """Raise JobTimeout in a run that is over its time, and JobCancelled in one that is ended by
+        force; give up on one that goes on.
 
         Returns the outcome of a run that was given up; what its thread says later is dropped.
         """
         with self._lock:
             prepared = self._prepared
-            if prepared is None or self.abandoned or now < self._started + prepared.limit_seconds:
+            if prepared is None or self.abandoned:
+                return None
+            late = now >= self._started + prepared.limit_seconds
+            if not late and now < prepared.kill_at:
                 return None
             if self._raised_at is None:
                 self._raised_at = now
-                _raise_in_thread(self.thread_id, ctypes.py_object(JobTimeout))
+                self._raises = JobTimeout if late else JobCancelled
+                _raise_in_thread(self.thread_id, ctypes.py_object(self._raises))
                 return None
             if now < self._raised_at + STUCK_AFTER_SECONDS:
                 return None
             self.abandoned = True
         logger.error("job %s does not end; the process is replaced", prepared.jobtype)
-        return conclude(prepared, 0.0, now - self._started, JobTimeout())
+        return conclude(prepared, 0.0, now - self._started, self._raises())
 
 
 def work(

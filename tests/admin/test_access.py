@@ -79,9 +79,9 @@ def test_even_a_superuser_cannot_add_change_or_delete(
 @pytest.mark.parametrize(
     ("model", "name"),
     [
-        *(("job", name) for name in ("kill", "discard")),
-        *(("scheduledjob", name) for name in ("add_to_queue", "kill", "discard")),
-        *(("retryjob", name) for name in ("retry_now", "kill", "discard")),
+        *(("job", name) for name in ("cancel", "kill", "discard")),
+        *(("scheduledjob", name) for name in ("add_to_queue", "kill", "cancel", "discard")),
+        *(("retryjob", name) for name in ("retry_now", "kill", "cancel", "discard")),
         *(("deadjob", name) for name in ("retry_now", "discard")),
         *(("queue", name) for name in ("pause", "resume", "clear")),
         *(("process", name) for name in ("quiet", "stop")),

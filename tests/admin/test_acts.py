@@ -12,7 +12,16 @@ from django.utils import timezone
 from faktory_django.lifecycle import queues, stats
 from faktory_django.lifecycle.beat import ProcessInfo, register
 from faktory_django.lifecycle.reservation import release
-from faktory_django.models import DeadJob, Job, Process, Queue, Ready, RetryJob, ScheduledJob
+from faktory_django.models import (
+    Cancel,
+    DeadJob,
+    Job,
+    Process,
+    Queue,
+    Ready,
+    RetryJob,
+    ScheduledJob,
+)
 
 from .conftest import Worker, act, dead, push_job, retry, scheduled
 
@@ -75,6 +84,34 @@ def test_entries_are_discarded_after_a_person_has_said_yes(
     assert told(response) == ["1 job was thrown away."]
     assert type(entry).objects.count() == Job.objects.count() == 0
     assert stats.totals()["discarded"] == 1
+
+
+@pytest.mark.parametrize(("model", "store"), [("scheduledjob", scheduled), ("retryjob", retry)])
+def test_entries_are_cancelled_after_a_person_has_said_yes(
+    operator: Client, model: str, store: Callable[..., Any]
+) -> None:
+    entry = store("a")
+
+    asked = act(operator, model, "cancel", [entry.pk])
+    assert "1 job will be cancelled." in asked.content.decode()
+    response = act(operator, model, "cancel", [entry.pk], confirmed="yes")
+
+    assert told(response) == ["1 job was cancelled."]
+    assert type(entry).objects.count() == 0
+
+
+def test_jobs_are_cancelled_and_those_in_work_are_asked_to_stop(
+    operator: Client, worker: Worker
+) -> None:
+    jobs = [push_job(jid) for jid in "abc"]
+    [running] = worker.claim()
+
+    response = act(operator, "job", "cancel", [job.pk for job in jobs], confirmed="yes")
+
+    assert told(response) == ["3 jobs were cancelled, or asked to stop."]
+    assert [job.pk for job in Job.objects.all()] == [running.id]
+    assert Cancel.objects.get().job_id == running.id
+    assert "cancelling" in operator.get("/admin/faktory_django/job/").content.decode()
 
 
 def test_the_page_that_asks_sends_the_same_form_again(operator: Client) -> None:

@@ -116,7 +116,7 @@ def test_a_class_that_cannot_be_made_without_arguments_is_refused() -> None:
         job(Needy)
 
 
-def test_a_generator_is_refused_because_none_of_it_would_run() -> None:
+def test_a_generator_is_an_iterable_job() -> None:
     def generate() -> Iterator[int]:
         yield 1
 
@@ -127,9 +127,10 @@ def test_a_generator_is_refused_because_none_of_it_would_run() -> None:
         def perform(self) -> Iterator[int]:
             yield 1
 
-    for wrapped in (generate, generate_async, Generates):
-        with pytest.raises(InvalidOption, match="is a generator: called as a job, none of it"):
-            job(wrapped)
+    made = [job(wrapped).definition for wrapped in (generate, generate_async, Generates)]
+
+    assert [(d.iterable, d.is_async) for d in made] == [(True, False), (True, True), (True, False)]
+    assert not noop.definition.iterable
 
 
 def test_a_job_is_not_decorated_twice() -> None:

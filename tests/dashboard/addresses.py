@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # URLs that only take a POST.
-WRITE_ONLY: Final = {"language", "act"}
+WRITE_ONLY: Final = {"language", "act", "cancel"}
 # What programs read.
 FOR_PROGRAMS: Final = {"stats", "health"}
 

@@ -211,7 +211,7 @@ def test_the_way_back_keeps_the_filter_and_stays_on_the_dashboard(
 
 def test_each_button_of_a_job_does_what_it_says(chief: Client, busy: World) -> None:
     [job] = shown(chief, busy.retry)
-    assert [act.name for act in job.acts] == ["requeue", "kill", "discard"]
+    assert [act.name for act in job.acts] == ["requeue", "kill", "cancel", "discard"]
 
     here = reverse("faktory:job", args=[busy.retry])
     said = {"target": job.row.place, "row": f"requeue.{job.row.key}", "next": here}

@@ -41,6 +41,7 @@ NEEDS: Final[dict[str, dict[str, str]]] = {
     "finished": READ,
     "errors": READ,
     "act": {"POST": "act"},
+    "cancel": {"POST": "act"},
     "operation": READ | {"POST": "act"},
     "audit": READ,
     "stats": READ,

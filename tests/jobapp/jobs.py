@@ -7,18 +7,23 @@ import ctypes
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faktory_django import (
     Discard,
+    JobCancelled,
     JobTimeout,
     Kill,
     ReservationLost,
     Retry,
     Snooze,
     current_job,
+    iterate,
     job,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
 
 
 def note(path: str, text: str) -> None:
@@ -205,6 +210,128 @@ def too_late(path: str) -> None:
         except ReservationLost:
             note(path, "too late")
         raise
+
+
+@job
+def until_cancelled(path: str) -> None:
+    """Wait until somebody cancels the job, and say so."""
+    note(path, "started")
+    while not current_job().cancelled:
+        time.sleep(0.01)
+    note(path, "cancelled")
+    current_job().check_cancelled()
+    note(path, "went on")
+
+
+@job
+def cancelled_but(path: str, how: str) -> None:
+    """Hear that it was cancelled, and end in another way."""
+    note(path, "started")
+    while not current_job().cancelled:
+        time.sleep(0.01)
+    note(path, "cancelled")
+    if how == "fail":
+        raise ValueError("no")
+    if how == "snooze":
+        raise Snooze(0)
+
+
+@job
+def deaf(path: str) -> None:
+    """Look at nothing; only an exception ends it."""
+    note(path, "started")
+    try:
+        _pass_the_time(60)
+    finally:
+        note(path, "ended")
+
+
+@job
+def deafer(path: str) -> None:
+    """Not even an exception ends it."""
+    note(path, "started")
+    while True:
+        try:
+            _pass_the_time(60)
+        except JobCancelled:
+            note(path, "heard")
+
+
+@job
+async def sleep_async(path: str) -> None:
+    """Sleep on the event loop."""
+    note(path, "started")
+    try:
+        await asyncio.sleep(60)
+    finally:
+        note(path, "ended")
+
+
+@job
+async def ignore_async(path: str) -> None:
+    """Swallow the first cancellation, and end when the gate is open."""
+    note(path, "started")
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        note(path, "heard")
+    while not Path(f"{path}.gate").exists():
+        await asyncio.sleep(0.01)
+    note(path, "ended")
+
+
+@job
+def steps(path: str, count: int, seconds: float = 0) -> Iterator[int]:
+    """Write a line for each item."""
+    for number, cursor in iterate.sequence(range(count), progress=True):
+        note(path, f"item {number}")
+        time.sleep(seconds)
+        yield cursor
+    note(path, "end")
+
+
+@job
+async def steps_async(path: str, count: int, seconds: float = 0) -> AsyncIterator[int]:
+    """Write a line for each item, on the event loop."""
+    for number, cursor in iterate.sequence(range(count), progress=True):
+        note(path, f"item {number}")
+        await asyncio.sleep(seconds)
+        yield cursor
+    note(path, "end")
+
+
+@job(backoff=lambda _: 0)
+def steps_that_stumble(path: str, count: int, how: str) -> Iterator[int]:
+    """Stumble once in the middle, and go on from there."""
+    me = current_job()
+    begins = me.cursor
+    note(path, f"attempt {me.attempt} from {begins}")
+    for number, cursor in iterate.sequence(range(count)):
+        if number == count // 2 and begins is None:
+            raise {"fail": ValueError("no"), "snooze": Snooze(0)}[how]
+        note(path, f"item {number}")
+        yield cursor
+
+
+@job(atomic=True, backoff=lambda _: 0)
+def steps_in_the_database(path: str, count: int, seconds: float = 0) -> Iterator[int]:
+    """Write a row for each item, in the transaction of its checkpoint."""
+    note(path, f"from {current_job().cursor}")
+    for number, cursor in iterate.sequence(range(count)):
+        from faktory_django.models import Queue
+
+        Queue.objects.create(name=f"item-{number}")
+        time.sleep(seconds)
+        yield cursor
+
+
+@job(timeout_seconds=1)
+def steps_for_long(path: str, count: int, seconds: float) -> Iterator[int]:
+    """Take longer than the time limit, but no item does, unless it is the last."""
+    for number, cursor in iterate.sequence(range(count)):
+        _pass_the_time(seconds if number < count - 1 else 60)
+        note(path, f"item {number}")
+        yield cursor
 
 
 # Last: it needs note().

@@ -16,7 +16,9 @@ from faktory_django.errors import (
     FaktoryError,
     InvalidPayload,
     InvalidTime,
+    JobCancelled,
     JobControl,
+    JobInterrupted,
     JobTimeout,
     Kill,
     Retry,
@@ -24,16 +26,17 @@ from faktory_django.errors import (
 )
 
 
-def test_all_errors_but_the_timeout_have_one_root() -> None:
+def test_all_errors_but_those_that_end_a_run_from_outside_have_one_root() -> None:
     classes = [c for _, c in inspect.getmembers(errors, inspect.isclass) if c is not timedelta]
 
     strangers = [c for c in classes if not issubclass(c, FaktoryError)]
 
-    assert strangers == [JobTimeout]
+    assert strangers == [JobCancelled, JobInterrupted, JobTimeout]
 
 
-def test_the_timeout_passes_by_except_exception() -> None:
-    assert not issubclass(JobTimeout, Exception)
+@pytest.mark.parametrize("error", [JobTimeout, JobCancelled, JobInterrupted])
+def test_what_ends_a_run_from_outside_passes_by_except_exception(error: type) -> None:
+    assert not issubclass(error, Exception)
 
 
 @pytest.mark.parametrize("name", ["InvalidArguments", "InvalidQueueName", "InvalidTime"])

@@ -20,7 +20,7 @@ TABLES = (
     *("job", "ready", "level", "lease", "scheduledjob", "retryjob", "deadjob"),
     *("queue", "process", "waiter", "counter", "counterdelta", "operation", "auditentry", "track"),
     *("crontick", "cronentry", "crondeclaration", "uniquelock", "finishedjob", "attempt"),
-    "logline",
+    *("logline", "cancel", "cursor"),
 )
 _numbers = itertools.count()
 

@@ -28,7 +28,7 @@ def start(wid: str = "me", **more: Any) -> None:
 
 
 def state_of(wid: str) -> str:
-    states, _ = beat(connection, [Pulse(wid, 1)])
+    states, *_ = beat(connection, [Pulse(wid, 1)])
     return states[wid]
 
 
@@ -58,7 +58,7 @@ def test_a_beat_says_what_runs_and_brings_the_time_of_the_database() -> None:
     start("other")
     move_back("process", "beat_at", 100)
 
-    states, moment = beat(connection, [Pulse("me", 7, "[[1,2.5]]"), Pulse("unknown", 1)])
+    states, moment, _ = beat(connection, [Pulse("me", 7, "[[1,2.5]]"), Pulse("unknown", 1)])
 
     assert states == {"me": "running"}
     assert moment is not None
@@ -70,8 +70,8 @@ def test_a_beat_says_what_runs_and_brings_the_time_of_the_database() -> None:
 
 
 def test_a_beat_of_the_unknown_brings_nothing() -> None:
-    assert beat(connection, [Pulse("unknown", 1)]) == ({}, None)
-    assert beat(connection, []) == ({}, None)
+    assert beat(connection, [Pulse("unknown", 1)]) == ({}, None, frozenset())
+    assert beat(connection, []) == ({}, None, frozenset())
 
 
 @pytest.mark.parametrize(

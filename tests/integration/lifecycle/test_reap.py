@@ -523,7 +523,7 @@ def test_an_overdue_run_that_is_just_being_acked_is_left_alone(
 
 def test_one_question_tells_what_there_is_to_reap() -> None:
     def asked() -> tuple[bool, ...]:
-        return tuple(due(connection, silent_seconds=30))
+        return due(connection, silent_seconds=30)[:3]
 
     assert asked() == (False, False, False)
 

@@ -1,0 +1,41 @@
+"""Cancelled: what is written of jobs that somebody called off, as parts of statements."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .settle import settled
+
+# Whether the holder of a job j was asked to stop it.
+ASKED: Final = "EXISTS (SELECT FROM faktory_django_cancel c WHERE c.job_id = j.id)"
+
+# What follows the CTE `gone` of jobs: features settle them, those who track them hear of it.
+_SETTLED = settled("gone", outcome="'cancelled'").strip().replace("settled", "settled_off", 1)
+CANCELLED: Final = f"""
+{_SETTLED}, told AS (
+    UPDATE faktory_django_track t
+    SET "end" = 'cancelled', ended_at = clock_timestamp()
+    FROM gone g
+    WHERE t.jid = g.jid
+), called_off AS (
+    INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, discarded)
+    SELECT date_trunc('minute', clock_timestamp()), queue, jobtype,
+        count(*) + 0 * (SELECT count(*) FROM settled_off)  -- read, or it is not run
+    FROM gone
+    GROUP BY queue, jobtype
+)
+"""
+
+# Of the jobs that leave a holder without an end, those that were asked to stop do not return.
+_DROPPED = """
+gone AS MATERIALIZED (
+    DELETE FROM faktory_django_job j
+    WHERE j.id = ANY(ARRAY({ids})) AND {asked}
+    RETURNING j.*
+), {cancelled}
+"""
+
+
+def dropped(ids: str) -> str:
+    """Return the CTEs that end those jobs of a SELECT of ids that were asked to stop."""
+    return _DROPPED.format(ids=ids, asked=ASKED, cancelled=CANCELLED).strip()
