@@ -81,6 +81,7 @@ FAIL: Final = f"""
 WITH given AS MATERIALIZED (
     -- what was cancelled in good time is neither retried nor kept
     SELECT g.id, g.lease, g.failure, g.failed_at, g.delay, g.counts, g.outcome, g.note,
+        g.number, g.errtype, g.message, g.backtrace,
         CASE WHEN EXISTS (
             SELECT FROM faktory_django_cancel c WHERE c.job_id = g.id
         ) THEN 'cancelled' ELSE g.fate END AS fate
@@ -185,14 +186,15 @@ def _note_end(
     connection: BaseDatabaseWrapper, moved: Sequence[Moved], failings: Sequence[Failing]
 ) -> None:
     """Tell those who track the jobs that are gone that it was not success."""
-    ends = {f.id: f.outcome or _end(f) for f in failings}
-    track.end(connection, [(m.jid, ends[m.id]) for m in moved if m.fate in _ENDED])
+    by_id = {f.id: f for f in failings}
+    ends = [(m.jid, _end(m.fate, by_id[m.id])) for m in moved if m.fate in _ENDED]
+    track.end(connection, ends)
 
 
-def _end(failing: Failing) -> str:
-    if failing.verdict.fate == Fate.CANCELLED:
+def _end(fate: str, failing: Failing) -> str:
+    if fate == Fate.CANCELLED:
         return tracking.CANCELLED
-    return tracking.FAILED if failing.counts else tracking.DISCARDED
+    return failing.outcome or (tracking.FAILED if failing.counts else tracking.DISCARDED)
 
 
 _ENDED: Final = (Fate.GONE, Fate.CANCELLED)
