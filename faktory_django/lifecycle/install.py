@@ -14,6 +14,7 @@ from faktory_django.notify import WAKE_FUNCTION
 
 from .by_jid import ACK_FUNCTION
 from .connection import execute
+from .fairness import FAIR_NOW_FUNCTION, PLACE_FAIR_FUNCTION
 from .lanes import PLACE_FUNCTION
 from .push import PUSH_ALIKE_FUNCTION, PUSH_FUNCTION, SCHEDULE_FUNCTION
 from .push_traits import PUSH_TRAITS_FUNCTION
@@ -45,6 +46,8 @@ STORAGE: Final = {
 }
 FUNCTIONS: Final = (
     WAKE_FUNCTION,
+    FAIR_NOW_FUNCTION,
+    PLACE_FAIR_FUNCTION,
     PUSH_FUNCTION,
     PUSH_ALIKE_FUNCTION,
     SCHEDULE_FUNCTION,
@@ -64,7 +67,8 @@ WHERE oid = to_regclass(%s)
 APPLIED: Final = "SELECT name FROM django_migrations WHERE app = 'faktory_django' ORDER BY name"
 MISSING: Final = """
 SELECT name
-FROM unnest(ARRAY['faktory_django_push_v1', 'faktory_django_push_alike_v1',
+FROM unnest(ARRAY['faktory_django_place_fair_v1', 'faktory_django_fair_now_v1',
+    'faktory_django_push_v1', 'faktory_django_push_alike_v1',
     'faktory_django_schedule_v1', 'faktory_django_turn_v1', 'faktory_django_wake_v1',
     'faktory_django_add_v1', 'faktory_django_ack_v1', 'faktory_django_place_v1',
     'faktory_django_push_traits_v1', 'faktory_django_settle_v1', 'faktory_django_end_v1']) AS name
