@@ -12,8 +12,10 @@ from faktory_django.errors import InvalidArguments, InvalidOption
 from faktory_django.features.cron import ALL, LAST, POLICIES
 from faktory_django.schedule import read
 
+from . import noted
 from . import options as checks
 from .jobs import Job
+from .requests import PushRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -92,7 +94,7 @@ def entry(
     zone = settings.project("TIME_ZONE") if tz is None else tz
     read(schedule, zone)
     text, kinds = arguments.encode(args, kwargs or {}, max_depth=_depth())
-    custom = dict(options.pop("custom", None) or {})
+    custom = _custom(jobtype, args, kwargs or {}, options)
     if note := payload.noted(kinds, named=bool(kwargs)):
         custom[payload.MARK] = note
     return crontab.Declared(
@@ -104,8 +106,19 @@ def entry(
         custom=json.dumps(custom, ensure_ascii=False) if custom else "",
         missed=missed,
         within_seconds=check_missed(missed, within),
-        **options,
+        **{name: options[name] for name in options if name not in {"custom", *noted.OPTIONS}},
     )
+
+
+def _custom(
+    jobtype: str, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the custom attributes of each job: what options of features say of these arguments."""
+    definition = registry.find(jobtype)
+    encrypt = definition is not None and definition.encrypt
+    like = PushRequest("", jobtype, args, kwargs, options, {}, encrypt=encrypt)
+    said: dict[str, Any] = options.get("custom") or {}
+    return {**noted.noted(like), **said}
 
 
 def check_name(name: Any) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from . import fairness
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .requests import PushRequest
 
 # Each returns its entries for one push. A feature adds its own line here, and its options below.
-_NOTES: Final[tuple[Callable[[PushRequest], dict[str, Any]], ...]] = ()
-OPTIONS: Final[frozenset[str]] = frozenset()
+_NOTES: Final[tuple[Callable[[PushRequest], dict[str, Any]], ...]] = (fairness.note,)
+OPTIONS: Final[frozenset[str]] = fairness.OPTIONS
 
 
 def are_asked_for(request: PushRequest) -> bool:

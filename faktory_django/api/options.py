@@ -17,6 +17,7 @@ from faktory_django.errors import (
     InvalidQueueName,
     InvalidTime,
 )
+from faktory_django.features import fairness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -144,6 +145,19 @@ def _words(value: Any) -> None:
         )
 
 
+def _fairness_key(value: Any) -> None:
+    named = isinstance(value, str) and value.isidentifier()
+    if value is not None and not named and not callable(value):
+        raise InvalidOption(
+            f"fairness_key must be the name of an argument, a callable or None, got {shown(value)}"
+        )
+
+
+def _fairness_weight(value: Any) -> None:
+    if value is not None and not callable(value):
+        fairness.weight(value)
+
+
 def _using(value: Any) -> None:
     if not isinstance(value, str) or value not in connections:
         known = ", ".join(connections)
@@ -159,6 +173,8 @@ PUSH_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     "backtrace": _whole("backtrace", 0, 50),
     "custom": _custom,
     "using": _using,
+    "fairness_key": _fairness_key,
+    "fairness_weight": _fairness_weight,
 }
 JOB_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     **PUSH_OPTIONS,
