@@ -10,6 +10,7 @@ from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext_lazy as _
 
 from faktory_django import settings
+from faktory_django.lifecycle.lanes import FAIR_RANK
 from faktory_django.models import Counter, Queue
 
 from .window import WINDOW, within_window
@@ -36,7 +37,7 @@ JOBS_OF_QUEUE = """
         ORDER BY r.pos
         LIMIT %s
     ) AS head
-    ORDER BY l.rank DESC
+    ORDER BY CASE l.rank WHEN %s THEN -0.5 ELSE l.rank END DESC
     LIMIT %s
 )
 UNION ALL
@@ -68,7 +69,7 @@ class ReadyQueueFilter(KnownQueues):
         del request
         if (queue := self.value()) is None:
             return None
-        found = RawSQL(JOBS_OF_QUEUE, [queue, queue, WINDOW, WINDOW])  # noqa: S611 - constant
+        found = RawSQL(JOBS_OF_QUEUE, [queue, queue, WINDOW, FAIR_RANK, WINDOW])  # noqa: S611
         return queryset.filter(pk__in=found, queue=queue)
 
 

@@ -119,7 +119,9 @@ def _custom(
     own = definition.options if definition else {}
     features = {name: own[name] for name in noted.OPTIONS if name in own}
     said = dict(options.get("custom") or {})
-    request = PushRequest("", jobtype, args, kwargs, {**features, **options}, said)
+    encrypt = definition is not None and definition.encrypt
+    options = {**features, **options}
+    request = PushRequest("", jobtype, args, kwargs, options, said, encrypt=encrypt)
     return {**noted.noted(request), **said} if noted.are_asked_for(request) else said
 
 

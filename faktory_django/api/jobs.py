@@ -17,7 +17,7 @@ from faktory_django.errors import (
     InvalidTime,
 )
 
-from . import cancelling, inspection, results, unique
+from . import cancelling, fairness, inspection, results, unique
 from . import options as checks
 from .middleware import push_chain
 from .requests import PushRequest, checked
@@ -81,6 +81,7 @@ class Job(Generic[P, R]):
         Raises InvalidOption or InvalidQueueName.
         """
         checks.check_options(options, checks.PUSH_OPTIONS)
+        fairness.check_signature(self.jobtype, self._signature, options)
         return Job(self._function, self.definition, {**self._options, **options})
 
     @staticmethod
@@ -331,6 +332,7 @@ def _define(wrapped: Any, options: Mapping[str, Any]) -> Job[Any, Any]:
             "for a transaction belongs to one thread"
         )
     _check_timeout(options)
+    fairness.check_signature(jobtype, inspect.signature(function), options)
     if options.get("encrypt") and not encryption.is_installed():
         raise InvalidOption(f"{jobtype} has encrypt=True: {encryption.NO_EXTRA}")
     own: dict[str, Any] = {

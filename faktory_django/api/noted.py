@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from . import expiry, kept, unique
+from . import expiry, fairness, kept, unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +16,11 @@ _NOTES: Final[tuple[Callable[[PushRequest], dict[str, Any]], ...]] = (
     unique.noted,
     expiry.noted,
     kept.note,
+    fairness.note,
 )
-OPTIONS: Final[frozenset[str]] = frozenset({*unique.OPTIONS, *expiry.OPTIONS, *kept.OPTIONS})
+OPTIONS: Final[frozenset[str]] = frozenset(
+    {*unique.OPTIONS, *expiry.OPTIONS, *kept.OPTIONS, *fairness.OPTIONS}
+)
 
 
 def are_asked_for(request: PushRequest) -> bool:

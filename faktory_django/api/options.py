@@ -17,7 +17,7 @@ from faktory_django.errors import (
     InvalidQueueName,
     InvalidTime,
 )
-from faktory_django.features import expiry, history, unique
+from faktory_django.features import expiry, fairness, history, unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -190,6 +190,19 @@ def _moment(value: Any) -> None:
         instant(value)
 
 
+def _fairness_key(value: Any) -> None:
+    named = isinstance(value, str) and value.isidentifier()
+    if value is not None and not named and not callable(value):
+        raise InvalidOption(
+            f"fairness_key must be the name of an argument, a callable or None, got {shown(value)}"
+        )
+
+
+def _fairness_weight(value: Any) -> None:
+    if value is not None and not callable(value):
+        fairness.weight(value)
+
+
 def _using(value: Any) -> None:
     if not isinstance(value, str) or value not in connections:
         known = ", ".join(connections)
@@ -213,6 +226,8 @@ PUSH_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     unique.ON_DUPLICATE: _one_of(unique.ON_DUPLICATE, unique.WAYS),
     expiry.IN: _period(expiry.IN, expiry.MAX_SECONDS),
     expiry.AT: _moment,
+    "fairness_key": _fairness_key,
+    "fairness_weight": _fairness_weight,
 }
 JOB_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     **PUSH_OPTIONS,

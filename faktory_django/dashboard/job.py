@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from faktory_django import payload, settings
 from faktory_django.contents import cut, line, name
+from faktory_django.features import fairness
 from faktory_django.search import quoted
 
 from . import access, checkpoint, job_rows, locks, past, progress, why
@@ -115,6 +116,12 @@ class Shown:
         """Whether its arguments are too long to stand open."""
         text = self.row.contents.args
         return text.count("\n") >= SHORT_LINES or len(text) > SHORT_TEXT
+
+    @property
+    def turn(self) -> Mapping[str, Any]:
+        """Its fairness key, and its weight unless that is 1; empty for a job without a key."""
+        found: Mapping[str, Any] = (self.row.job.traits or {}).get(fairness.TRAIT, {})
+        return found
 
     @property
     def due_at(self) -> datetime | None:
@@ -230,7 +237,7 @@ def reasons(row: Row, service: Service, at: datetime, retry: int) -> Sequence[wh
         return why.working(row.hold, at, reserve_for=limit, silent_seconds=silent)
     if row.place == "waiting":
         waited = (at - found.enqueued_at).total_seconds() if found.enqueued_at else 0.0
-        return why.waiting(service, row.ahead, waited)
+        return why.waiting(service, row.ahead, waited, row.others)
     if row.place == "dead":
         return why.dead(attempts, retry, ours.dead_max_days)
     due_at: datetime = getattr(found, "due_at")  # noqa: B009 - of two of the four tables

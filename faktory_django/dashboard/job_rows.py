@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from faktory_django.contents import Contents
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.holders import Hold, holds
-from faktory_django.lifecycle.lanes import FIRST_RANK
+from faktory_django.lifecycle.lanes import FAIR_RANK, FIRST_RANK
 from faktory_django.models import DeadJob, Job, RetryJob, ScheduledJob
 
 from . import access
@@ -33,28 +33,44 @@ MODELS: Final[dict[str, type[AnyJob]]] = {
 MAX_SHARED: Final = 20
 
 # The entry of a job is at its place of the push, or in a lane of what came back or was put in
-# front: these are short.
+# front: these are short; or it waits for its turn, and an index knows it. What takes turns is of
+# priority 0.
 AHEAD: Final = f"""
 SELECT j.id, (
     SELECT count(*)
     FROM (
         (SELECT FROM faktory_django_ready r
-        WHERE r.queue = j.queue AND r.rank > e.rank LIMIT %(cap)s)
+        WHERE r.queue = j.queue AND r.rank > e.level LIMIT %(cap)s)
+        UNION ALL
+        (SELECT FROM faktory_django_ready r
+        WHERE r.queue = j.queue AND r.rank = {FAIR_RANK} AND e.level < 0 LIMIT %(cap)s)
         UNION ALL
         (SELECT FROM faktory_django_ready r
         WHERE r.queue = j.queue AND r.rank = e.rank AND r.pos < e.pos LIMIT %(cap)s)
     ) AS before
-)
+), CASE WHEN e.fair_key IS NOT NULL THEN (
+    SELECT count(*) FILTER (WHERE b.fair_key <> e.fair_key)
+    FROM (
+        SELECT r.fair_key
+        FROM faktory_django_ready r
+        WHERE r.queue = j.queue AND r.rank = e.rank AND r.pos < e.pos
+        ORDER BY r.pos
+        LIMIT %(cap)s
+    ) AS b
+) END
 FROM faktory_django_job j
 CROSS JOIN LATERAL (
-    (SELECT r.rank, r.pos FROM faktory_django_ready r
+    (SELECT r.rank, r.pos, r.rank AS level, r.fair_key FROM faktory_django_ready r
     WHERE r.queue = j.queue AND r.rank = 2 * j.priority AND r.pos = j.id)
     UNION ALL
-    (SELECT r.rank, r.pos FROM faktory_django_ready r
+    (SELECT r.rank, r.pos, r.rank, r.fair_key FROM faktory_django_ready r
     WHERE r.queue = j.queue AND r.rank = {FIRST_RANK} AND r.job_id = j.id LIMIT 1)
     UNION ALL
-    (SELECT r.rank, r.pos FROM faktory_django_ready r
+    (SELECT r.rank, r.pos, r.rank, r.fair_key FROM faktory_django_ready r
     WHERE r.queue = j.queue AND r.rank = 2 * j.priority + 1 AND r.job_id = j.id LIMIT 1)
+    UNION ALL
+    (SELECT r.rank, r.pos, 0::smallint, r.fair_key FROM faktory_django_ready r
+    WHERE r.queue = j.queue AND r.fair_key IS NOT NULL AND r.job_id = j.id LIMIT 1)
     LIMIT 1
 ) AS e
 WHERE j.id = ANY(%(ids)b::bigint[])
@@ -63,12 +79,16 @@ WHERE j.id = ANY(%(ids)b::bigint[])
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One job, where it is, who holds it, and how many come before it while it waits."""
+    """One job, where it is, who holds it, and how many come before it while it waits.
+
+    others is how many of those before it have another fairness key, when it waits for its turn.
+    """
 
     place: str
     job: AnyJob
     hold: Hold | None = None
     ahead: Count | None = None
+    others: Count | None = None
 
     @property
     def key(self) -> str:
@@ -109,12 +129,19 @@ def _in_queues(found: Sequence[AnyJob]) -> Iterable[Row]:
     held = holds(ids)
     waiting = [key for key in ids if key not in held]
     before = _ahead(waiting) if waiting else {}
-    return [Row("waiting", job, held.get(job.pk), before.get(job.pk)) for job in found]
+    return [
+        Row("waiting", job, held.get(job.pk), *before.get(job.pk, (None, None))) for job in found
+    ]
 
 
-def _ahead(ids: Sequence[int]) -> dict[int, Count]:
+def _ahead(ids: Sequence[int]) -> dict[int, tuple[Count, Count | None]]:
+    """Return how many come before each job, and how many of these have another fairness key."""
     found = execute(database(None), AHEAD, {"ids": list(ids), "cap": CAP + 1})
-    return {key: Count(min(n, CAP), roughly=n > CAP) for key, n in found}
+    return {key: (_capped(n), None if m is None else _capped(m)) for key, n, m in found}
+
+
+def _capped(size: int) -> Count:
+    return Count(min(size, CAP), roughly=size > CAP)
 
 
 def _of(model: type[AnyJob], jid: str) -> QuerySet[AnyJob]:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from . import access, history, queue_table
 from .listing import listing
 from .page import now, page, render
+from .turns import turns
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -28,6 +29,7 @@ def queue(request: HttpRequest, name: str) -> HttpResponse:
         "title": _('Queue "%(queue)s"') % {"queue": name},
         "queues": [facts],
         "size": facts.size,
+        "turns": turns(request, name),
         "live": not found["wrong"],
     }
     return render(request, "queue.html", context, status=400 if found["wrong"] else 200)

@@ -34,14 +34,21 @@ class Reason:
     grave: bool = False
 
 
-def waiting(service: Service, ahead: Count | None, waited_seconds: float) -> list[Reason]:
-    """Say why a job in a queue is not running; ahead is how many come before it."""
+def waiting(
+    service: Service, ahead: Count | None, waited_seconds: float, others: Count | None = None
+) -> list[Reason]:
+    """Say why a job in a queue is not running; ahead is how many come before it.
+
+    others is how many of these have another fairness key, of a job that has one.
+    """
     if ahead is None:
         return [Reason(_("It is on its way between its queue and a worker. Look again."))]
     found = list(_unserved(service))
     if not found and service.full:
         found.append(Reason(_all_busy(service)))
     found.append(_place(service, ahead))
+    if others is not None and others.number:
+        found.append(_turns(others))
     if service.running and not service.paused and not service.full and not ahead.number:
         found.append(_soon(service, waited_seconds))
     return found
@@ -182,6 +189,20 @@ def _place(service: Service, ahead: Count) -> Reason:
         ahead.number,
     )
     return Reason(text % names)
+
+
+def _turns(others: Count) -> Reason:
+    text = ngettext(
+        "Jobs with a fairness key take turns: %(count)s job of another key comes before it.",
+        "Jobs with a fairness key take turns: %(count)s jobs of other keys come before it.",
+        others.number,
+    )
+    if others.roughly:
+        text = _(
+            "Jobs with a fairness key take turns: more than %(count)s jobs of other keys come "
+            "before it."
+        )
+    return Reason(text % {"count": figures.exact(others.number)})
 
 
 def _soon(service: Service, waited_seconds: float) -> Reason:

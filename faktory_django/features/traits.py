@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from . import expiry, history, unique
+from . import expiry, fairness, history, unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,10 +37,19 @@ _RULES: Final[tuple[Callable[[Mapping[str, Any], Pushed], dict[str, Any]], ...]]
     unique.traits,
     expiry.traits,
     lambda custom, pushed: history.traits(custom, queue=pushed.queue, defaults=pushed.history),
+    fairness.traits,
 )
 # The keys of `custom` that lead to traits.
 KEYS: Final[frozenset[str]] = frozenset(
-    {unique.FOR, expiry.AT, expiry.IN, history.DAYS, history.RESULT}
+    {
+        unique.FOR,
+        expiry.AT,
+        expiry.IN,
+        history.DAYS,
+        history.RESULT,
+        fairness.KEY,
+        fairness.WEIGHT,
+    }
 )
 _MARKS: Final = tuple(f'"{key}"'.encode() for key in sorted(KEYS))
 

@@ -16,7 +16,7 @@ from faktory_django.notify import CANCEL, CHANNEL
 from .cancelled import CANCELLED
 from .connection import database, execute
 from .fail import Failing, fail
-from .mutate import AT_PUSH, RETURNED_PLACE, TABLES, TAKE_WAITING
+from .mutate import ENTRIES, TABLES, TAKE_WAITING
 from .retry import Fate, Verdict
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ SELECT jid
 FROM gone
 """
 TAKE: Final = {name: (_TAKE.format(table=TABLES[name]),) for name in SETS} | {
-    "waiting": tuple(_TAKE_WAITING.format(place=place) for place in (AT_PUSH, RETURNED_PLACE))
+    "waiting": tuple(_TAKE_WAITING.format(place=place) for place in ENTRIES)
 }
 
 # Somebody claims it at this moment: once that is over it is seen where it is.
@@ -78,7 +78,7 @@ WHERE j.id = ANY(%(ids)b::bigint[])
 ORDER BY j.id
 FOR UPDATE OF r
 """
-AWAIT: Final = tuple(_AWAIT.format(place=place) for place in (AT_PUSH, RETURNED_PLACE))
+AWAIT: Final = tuple(_AWAIT.format(place=place) for place in ENTRIES)
 
 # Who asked first stays on record, and the earliest end by force. Neither lease nor job is locked:
 # a wish in a long transaction must not hold the worker up.

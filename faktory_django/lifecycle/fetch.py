@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from faktory_django import settings
 
 from .ack import LeaseAck, ack_params
 from .connection import execute
+from .lanes import FAIR_RANK
 from .turn import CLAIM_EACH, TURN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+# Where jobs take turns, new ones enter just above the head. One that was pushed while others were
+# claimed lies below the watermark, and would draw the next ones of its key down with it.
+LAG_SECONDS: Final = 0.1
 
 
 class Claimed(NamedTuple):
@@ -52,6 +58,20 @@ class Turn:
     swept: bool
 
 
+class Trail(NamedTuple):
+    """The watermark of a lane some time ago: older is 1 to 2 LAG_SECONDS old."""
+
+    since: float
+    older: int
+    newer: int
+
+    def after(self, now: float, pos: int) -> Trail:
+        """Return the trail after a claim at pos; what a sweep finds sets it back."""
+        if now - self.since < LAG_SECONDS:
+            return Trail(self.since, min(self.older, pos), min(self.newer, pos))
+        return Trail(now, min(self.newer, pos), pos)
+
+
 @dataclass(slots=True)
 class Consumer:
     """One consumer's place in the lanes of its queues.
@@ -64,6 +84,7 @@ class Consumer:
     waiting: bool = False
     clock: Callable[[], float] = time.monotonic
     watermarks: dict[tuple[str, int], int] = field(default_factory=dict)
+    trails: dict[str, Trail] = field(default_factory=dict)
     next_sweep: float = 0.0
 
     def turn(
@@ -99,6 +120,9 @@ class Consumer:
         for job in jobs:
             # the last of a lane stays; what a sweep finds sets the watermark back to it
             self.watermarks[job.queue, job.rank] = job.pos
+        for queue in {job.queue for job in jobs if job.rank == FAIR_RANK}:
+            now, pos = self.clock(), self.watermarks[queue, FAIR_RANK]
+            self.trails[queue] = self.trails.get(queue, Trail(now, pos, pos)).after(now, pos)
         if sweep_ms is not None:
             self.next_sweep = self.clock() + 9 * sweep_ms / 1000
         if self.listens:
@@ -115,7 +139,9 @@ class Consumer:
             "queues": list(queues),
             "lane_queues": [queue for queue, _, _ in lanes],
             "lane_ranks": [rank for _, rank, _ in lanes],
-            "lane_afters": [pos for _, _, pos in lanes],
+            "lane_afters": [
+                self.trails[queue].older if rank == FAIR_RANK else pos for queue, rank, pos in lanes
+            ],
             # sweeping takes a tenth of the time at most: dead entries make it dear
             "sweep": self.clock() >= self.next_sweep,
         }

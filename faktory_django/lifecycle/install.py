@@ -15,6 +15,7 @@ from faktory_django.notify import WAKE_FUNCTION
 from .by_jid import ACK_FUNCTION
 from .connection import execute
 from .expiry import EXPIRY_FUNCTION
+from .fairness import FAIR_NOW_FUNCTION, PLACE_FAIR_FUNCTION
 from .history import KEEP_FUNCTION
 from .lanes import PLACE_FUNCTION
 from .partitions import BUCKET_FUNCTION, PARTITIONS_FUNCTION, split
@@ -50,6 +51,8 @@ STORAGE: Final = {
 }
 FUNCTIONS: Final = (
     WAKE_FUNCTION,
+    FAIR_NOW_FUNCTION,
+    PLACE_FAIR_FUNCTION,
     PUSH_FUNCTION,
     PUSH_ALIKE_FUNCTION,
     SCHEDULE_FUNCTION,
@@ -74,7 +77,8 @@ WHERE oid = to_regclass(%s)
 APPLIED: Final = "SELECT name FROM django_migrations WHERE app = 'faktory_django' ORDER BY name"
 MISSING: Final = """
 SELECT name
-FROM unnest(ARRAY['faktory_django_push_v1', 'faktory_django_push_alike_v1',
+FROM unnest(ARRAY['faktory_django_place_fair_v1', 'faktory_django_fair_now_v1',
+    'faktory_django_push_v1', 'faktory_django_push_alike_v1',
     'faktory_django_schedule_v1', 'faktory_django_turn_v1', 'faktory_django_wake_v1',
     'faktory_django_add_v1', 'faktory_django_ack_v1', 'faktory_django_place_v1',
     'faktory_django_push_traits_v1', 'faktory_django_settle_v1', 'faktory_django_end_v1',

@@ -6,6 +6,9 @@ from typing import Final
 
 # The lane of what a person wants to run next: above every priority.
 FIRST_RANK: Final = 201
+# The lane of jobs that take turns by a key: of priority 0, so claims look at it and at rank 0 in
+# either order. The number lies below every priority's, none is free between.
+FAIR_RANK: Final = -201
 _FRESH: Final = "nextval('faktory_django_job_id_seq')"
 # Jobs whose features say where they go: those that may have to wait, or that have turns.
 PLACED: Final = "ARRAY['limit', 'fair']"
@@ -88,8 +91,15 @@ BEGIN
     SELECT j.queue, CASE WHEN front THEN {FIRST_RANK} ELSE 2 * j.priority END,
         CASE WHEN front THEN {_FRESH} ELSE j.id END, j.id
     FROM faktory_django_job j
-    WHERE j.id = ANY(ids)
+    WHERE j.id = ANY(ids) AND (front OR j.priority <> 0 OR NOT j.traits ? 'fair')
     ORDER BY j.id;
+    IF NOT front THEN
+        PERFORM faktory_django_place_fair_v1(ARRAY(
+            SELECT j.id
+            FROM faktory_django_job j
+            WHERE j.id = ANY(ids) AND j.priority = 0 AND j.traits ? 'fair'
+        ));
+    END IF;
     PERFORM faktory_django_wake_v1(
         ARRAY(SELECT DISTINCT j.queue FROM faktory_django_job j WHERE j.id = ANY(ids)),
         cardinality(ids)

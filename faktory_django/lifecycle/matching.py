@@ -38,7 +38,7 @@ _RANKS: Final = 32_767
 
 
 class Place(NamedTuple):
-    """Where an entry stands in its list: time in microseconds, or rank; then id, or pos."""
+    """Where an entry stands in its list: time in microseconds, or lane; then id, or pos."""
 
     major: int
     minor: int

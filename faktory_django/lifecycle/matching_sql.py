@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from .lanes import FIRST_RANK
+from .lanes import FAIR_RANK, FIRST_RANK
 from .mutate import PLACES, TABLES
 from .partitions import FINISHED
 
@@ -30,46 +30,57 @@ _COLUMNS_FINISHED = """, s.id, s.finished_at AS at, s.queue, 0::smallint AS prio
 # What only finished jobs have.
 _NONE = "''::text AS outcome, NULL::float8 AS run_seconds, 0 AS attempts"
 
+# Where a lane stands among the others of its queue: twice its rank, for there is none between
+# that of the plain jobs and the next.
+_MAJOR = f"(CASE v.rank WHEN {FAIR_RANK} THEN -1 ELSE 2 * v.rank END)::smallint"
 # What waits: lane by lane, the highest rank first, each from the head of the index.
+# The lane of jobs that take turns comes after that of the plain ones of priority 0.
 _LANES = """
-SELECT row_number() OVER (ORDER BY l.rank {down}, r.pos {up}) AS number,
-    l.rank AS major, r.pos AS minor, r.job_id
+SELECT row_number() OVER (ORDER BY l.major {down}, r.pos {up}) AS number,
+    l.major, r.pos AS minor, r.job_id
 FROM (
-    SELECT 0::smallint AS rank
+    SELECT 0::smallint AS rank, 0::smallint AS major
     UNION
-    SELECT v.rank FROM faktory_django_level v WHERE v.queue = %(queue)s
+    SELECT v.rank, {major} FROM faktory_django_level v WHERE v.queue = %(queue)s
 ) AS l
 CROSS JOIN LATERAL (
     SELECT r.pos, r.job_id
     FROM faktory_django_ready r
     WHERE r.queue = %(queue)s AND r.rank = l.rank
-    AND r.pos {beyond} CASE WHEN l.rank = %(major)s::smallint THEN %(minor)s::bigint
+    AND r.pos {beyond} CASE WHEN l.major = %(major)s::smallint THEN %(minor)s::bigint
         ELSE {nowhere} END
     ORDER BY r.pos {up}
     LIMIT %(window)s
 ) AS r
-WHERE l.rank {within} %(major)s::smallint
-ORDER BY l.rank {down}, r.pos {up}
+WHERE l.major {within} %(major)s::smallint
+ORDER BY l.major {down}, r.pos {up}
 LIMIT %(window)s
 """
 # By jid: the places of mutate, one probe each.
 _ONE_JID = """
-SELECT row_number() OVER (ORDER BY r.rank {down}, r.pos {up}) AS number,
-    r.rank AS major, r.pos AS minor, j.id AS job_id
+SELECT row_number() OVER (ORDER BY l.major {down}, l.pos {up}) AS number,
+    l.major, l.pos AS minor, j.id AS job_id
 FROM faktory_django_job j
 CROSS JOIN LATERAL (
-    SELECT r.rank, r.pos
-    FROM faktory_django_ready r
-    WHERE r.queue = j.queue AND r.rank = 2 * j.priority AND r.pos = j.id
-    UNION
-    SELECT r.rank, r.pos
-    FROM faktory_django_ready r
-    WHERE r.queue = j.queue AND r.rank IN (2 * j.priority + 1, {first}) AND r.job_id = j.id
-) AS r
+    SELECT {major} AS major, v.pos
+    FROM (
+        SELECT r.rank, r.pos
+        FROM faktory_django_ready r
+        WHERE r.queue = j.queue AND r.rank = 2 * j.priority AND r.pos = j.id
+        UNION
+        SELECT r.rank, r.pos
+        FROM faktory_django_ready r
+        WHERE r.queue = j.queue AND r.rank IN (2 * j.priority + 1, {first}) AND r.job_id = j.id
+        UNION
+        SELECT r.rank, r.pos
+        FROM faktory_django_ready r
+        WHERE r.queue = j.queue AND r.fair_key IS NOT NULL AND r.job_id = j.id
+    ) AS v
+) AS l
 WHERE j.jid = %(jid)s AND j.queue = %(queue)s
-AND (r.rank {beyond_rank} %(major)s::smallint
-    OR r.rank = %(major)s::smallint AND r.pos {beyond} %(minor)s::bigint)
-ORDER BY r.rank {down}, r.pos {up}
+AND (l.major {beyond_rank} %(major)s::smallint
+    OR l.major = %(major)s::smallint AND l.pos {beyond} %(minor)s::bigint)
+ORDER BY l.major {down}, l.pos {up}
 LIMIT %(window)s
 """
 _WAITING = f"""
@@ -176,6 +187,7 @@ def _window(target: str, backwards: bool, by_jid: bool, *, narrow: bool) -> str:
         within=">=" if backwards else "<=",
         nowhere=LONGEST_BIGINT if backwards else 0,
         first=FIRST_RANK,
+        major=_MAJOR,
     )
     return places if narrow else _WAITING.format(places=places)
 

@@ -93,7 +93,7 @@ DISCARD: Final = {
 }
 
 # The ready entry is the proof that nobody has claimed the job. Its place is known, but for a job
-# that has come back, which is looked for in its lane.
+# that has come back, which is looked for in its lane, and one that has turns, which an index knows.
 WANTED: Final = """
 wanted AS MATERIALIZED (
     SELECT r.ctid AS entry
@@ -133,9 +133,11 @@ FROM gone
 """
 AT_PUSH: Final = "r.rank = 2 * j.priority AND r.pos = j.id"
 RETURNED_PLACE: Final = f"r.rank IN (2 * j.priority + 1, {FIRST_RANK}) AND r.job_id = j.id"
-_PLACES = (AT_PUSH, RETURNED_PLACE)
-KILL_WAITING: Final = tuple(_KILL_WAITING.format(place=place) for place in _PLACES)
-DISCARD_WAITING: Final = tuple(_DISCARD_WAITING.format(place=place) for place in _PLACES)
+AT_ITS_TURN: Final = "r.fair_key IS NOT NULL AND r.job_id = j.id"
+# Where the entry of a job that waits can stand; the first is that of most.
+ENTRIES: Final = (AT_PUSH, RETURNED_PLACE, AT_ITS_TURN)
+KILL_WAITING: Final = tuple(_KILL_WAITING.format(place=place) for place in ENTRIES)
+DISCARD_WAITING: Final = tuple(_DISCARD_WAITING.format(place=place) for place in ENTRIES)
 
 
 # The text that a pattern is matched against is the whole job hash, as payload.whole() gives it.
@@ -282,10 +284,10 @@ def _literal(character: str) -> str:
 def _take_waiting(
     connection: BaseDatabaseWrapper, statements: Sequence[str], ids: Sequence[int]
 ) -> list[tuple[Any, ...]]:
-    """Take jobs by their place; only when some are not there, those that have come back."""
-    by_place, returned = statements
+    """Take jobs by their place; when some are not there, those that came back or have turns."""
     wanted = sorted(set(ids))
-    rows = execute(connection, by_place, {"ids": wanted})
-    if len(rows) < len(wanted):
-        rows += execute(connection, returned, {"ids": wanted})
+    rows: list[tuple[Any, ...]] = []
+    for statement in statements:
+        if len(rows) < len(wanted):
+            rows += execute(connection, statement, {"ids": wanted})
     return rows

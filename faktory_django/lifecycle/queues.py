@@ -9,6 +9,7 @@ from faktory_django.settings import check_queue_name
 
 from .connection import database, execute
 from .discarded import DISCARDED
+from .lanes import FAIR_RANK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,8 +56,9 @@ SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM gone), (SELECT coun
 """
 FORGET: Final = "DELETE FROM faktory_django_queue WHERE name = %(queue)s"
 
-# The oldest of a lane is the head of the index; lanes are few.
-LATENCY: Final = """
+# The oldest of a lane is the head of the index; lanes are few. Where jobs take turns it is the one
+# with the lowest id.
+LATENCY: Final = f"""
 SELECT q.name, coalesce(max(extract(epoch FROM clock_timestamp() - j.enqueued_at)), 0)::float8
 FROM unnest(%(names)b::text[]) AS q(name)
 LEFT JOIN LATERAL (
@@ -65,11 +67,17 @@ LEFT JOIN LATERAL (
     SELECT v.rank FROM faktory_django_level v WHERE v.queue = q.name
 ) AS l ON true
 LEFT JOIN LATERAL (
-    SELECT r.job_id
+    (SELECT r.job_id
     FROM faktory_django_ready r
-    WHERE r.queue = q.name AND r.rank = l.rank
+    WHERE r.queue = q.name AND r.rank = l.rank AND l.rank <> {FAIR_RANK}
     ORDER BY r.pos
-    LIMIT 1
+    LIMIT 1)
+    UNION ALL
+    (SELECT r.job_id
+    FROM faktory_django_ready r
+    WHERE r.queue = q.name AND r.fair_key IS NOT NULL AND l.rank = {FAIR_RANK}
+    ORDER BY r.job_id
+    LIMIT 1)
 ) AS head ON true
 LEFT JOIN faktory_django_job j ON j.id = head.job_id
 GROUP BY q.name

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from .connection import database, execute
 from .lanes import FIRST_RANK, IN_FRONT
-from .mutate import AT_PUSH, ENTERED, TABLES, WANTED
+from .mutate import AT_ITS_TURN, AT_PUSH, ENTERED, TABLES, WANTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,7 @@ FROM_SET: Final = {name: _FROM_SET.format(table=table) for name, table in TABLES
 _PLACES: Final = (
     AT_PUSH,
     f"r.rank = 2 * j.priority + 1 AND r.rank <> {FIRST_RANK} AND r.job_id = j.id",
+    AT_ITS_TURN,
 )
 FROM_QUEUE: Final = tuple(_FROM_QUEUE.format(place=place) for place in _PLACES)
 

@@ -17,6 +17,9 @@ from typing import Final
 # it has wanted jobs. Below the watermark lie late commits, and the dead index entries that make a
 # look slow. With sweep it looks from 0, also when it would fill up without: a late commit must not
 # wait for the end of a backlog.
+#
+# The lane of fair jobs (lanes.FAIR_RANK) and that of the plain ones of priority 0 take turns, by
+# chance: neither keeps the other from running.
 TURN_FUNCTION: Final = """
 CREATE OR REPLACE FUNCTION faktory_django_turn_v1(
     leases bigint[], ends boolean[], counts int[], ids bigint[],
@@ -52,6 +55,7 @@ DECLARE
     lease_id bigint;
     done bigint[];
     counted int[] := '{}';
+    fair_level float4 := CASE WHEN random() < 0.5 THEN 0.5 ELSE -0.5 END;
     started timestamptz;
 BEGIN
     -- A lost claim is only fetched again, so a claim alone need not wait for the disk.
@@ -105,15 +109,17 @@ BEGIN
 
     registered := waiting;
     IF wanted > 0 THEN
-        SELECT array_agg(q.queue ORDER BY q.nr, l.rank DESC),
-            array_agg(l.rank ORDER BY q.nr, l.rank DESC),
-            array_agg(coalesce(w.after, 0) ORDER BY q.nr, l.rank DESC)
+        SELECT array_agg(q.queue ORDER BY q.nr, l.level DESC),
+            array_agg(l.rank ORDER BY q.nr, l.level DESC),
+            array_agg(coalesce(w.after, 0) ORDER BY q.nr, l.level DESC)
         INTO lanes_q, lanes_r, lanes_a
         FROM unnest(queues) WITH ORDINALITY AS q(queue, nr)
         CROSS JOIN LATERAL (
-            SELECT 0::smallint AS rank
+            SELECT 0::smallint AS rank, 0::float4 AS level
             UNION
-            SELECT v.rank FROM faktory_django_level v WHERE v.queue = q.queue
+            SELECT v.rank, CASE v.rank WHEN -201 THEN fair_level ELSE v.rank END
+            FROM faktory_django_level v
+            WHERE v.queue = q.queue
         ) AS l
         LEFT JOIN unnest(lane_queues, lane_ranks, lane_afters) AS w(queue, rank, after)
             ON w.queue = q.queue AND w.rank = l.rank

@@ -14,7 +14,7 @@ def install(_historical: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("faktory_django", "0006_unique"),
+        ("faktory_django", "0009_fairness"),
     ]
 
     operations = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from .fields import name_field
@@ -17,13 +18,29 @@ class Ready(models.Model):
         help_text=_("twice the priority, plus one for a job that has waited its turn already")
     )
     pos = models.BigIntegerField(
-        help_text=_("the job's id at push, a fresh number of its sequence at every return")
+        help_text=_(
+            "the job's id at push, a fresh number of its sequence at every return; a virtual time "
+            "in the lane of jobs that have a fairness key"
+        )
     )
     job_id = models.BigIntegerField(help_text=_("the job"))
+    fair_key = name_field(_("whose turn it is, of a job that has a fairness key"), null=True)
 
     class Meta:
         verbose_name = _("ready entry")
         verbose_name_plural = _("ready entries")
+        indexes = [
+            models.Index(
+                fields=["queue", "fair_key", "pos"],
+                name="faktory_ready_fair",
+                condition=~Q(fair_key=None),
+            ),
+            models.Index(
+                fields=["queue", "job_id"],
+                name="faktory_ready_fair_job",
+                condition=~Q(fair_key=None),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.queue} {self.rank} {self.pos}"

@@ -234,7 +234,7 @@ def test_a_page_is_a_fixed_number_of_queries(
     del busy
     chief.get(address)
 
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(16):
         chief.get(address, {"q": search})
 
 

@@ -184,3 +184,22 @@ def test_upkeep_is_done_by_workers_and_servers_of_ours(
     workers = [worker(kind, silent=silent) for kind in kinds]
 
     assert service("mail", workers, False, False).upkeep is upkeep
+
+
+@pytest.mark.parametrize(
+    ("others", "text"),
+    [
+        (None, ""),
+        (Count(0), ""),
+        (Count(1), "Jobs with a fairness key take turns: 1 job of another key comes before it."),
+        (Count(12), "Jobs with a fairness key take turns: 12 jobs of other keys come before it."),
+        (Count(10_000, roughly=True), "more than 10,000 jobs of other keys come before it."),
+    ],
+)
+def test_a_job_that_waits_for_its_turn_says_how_many_of_other_keys_come_first(
+    others: Count | None, text: str
+) -> None:
+    found = said(why.waiting(mail(**SERVED), Count(20), 1, others))
+
+    assert text in found
+    assert ("take turns" in found) is bool(text)

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
-from faktory_django.lifecycle import mutate, partitions, queues
+from faktory_django.lifecycle import fairness, mutate, partitions, queues
 from faktory_django.lifecycle.ack import LeaseAck, ack_last
 from faktory_django.lifecycle.by_jid import Holding, ack_jids
 from faktory_django.lifecycle.connection import execute
@@ -42,6 +42,11 @@ FILL = (
     """
     INSERT INTO faktory_django_ready (queue, rank, pos, job_id)
     SELECT 'default', CASE mod(n, 10) WHEN 0 THEN 10 ELSE 0 END, n, n
+    FROM generate_series(%(first)s::int, %(last)s::int) n
+    """,
+    """
+    INSERT INTO faktory_django_ready (queue, rank, pos, job_id, fair_key)
+    SELECT 'turns', -201, n::bigint << 18, n, 'key-' || mod(n, 7)
     FROM generate_series(%(first)s::int, %(last)s::int) n
     """,
     """
@@ -89,7 +94,10 @@ UNION ALL SELECT 'default', 10
 """
 
 
-CALLS = ("SELECT * FROM faktory_django_turn_v1", "SELECT faktory_django_push_v1")
+CALLS = (
+    *("SELECT * FROM faktory_django_turn_v1", "SELECT faktory_django_push_v1"),
+    "SELECT faktory_django_place_fair_v1",
+)
 
 
 @dataclass(frozen=True)
@@ -228,6 +236,78 @@ def test_a_push_probes_levels_by_their_index(seen: Callable[..., Seen]) -> None:
     found = seen(lambda: push([a_push(priority=5)]))
 
     assert found.of("level") == {"faktory_level_lane"}
+
+
+TAKE_TURNS = """
+UPDATE faktory_django_job
+SET queue = 'turns', traits = '{"fair": {"key": "key-3"}}'
+WHERE id = ANY(%(ids)b::bigint[])
+"""
+REMEMBER = """
+SELECT set_config(
+    'faktory_django.fair_' || (hashtext('turns')::bigint & 4294967295),
+    'turns ' || extract(epoch FROM now()) + 1000 || ' ' || (%(head)s::bigint << 18), false)
+"""
+
+
+def take_turns() -> list[int]:
+    execute(connection, TAKE_TURNS, {"ids": IDS})
+    execute(connection, "SELECT faktory_django_place_fair_v1(%b::bigint[])", [IDS])
+    placed = execute(
+        connection,
+        "SELECT r.pos >> 18 FROM faktory_django_ready r"
+        " WHERE r.queue = 'turns' AND r.fair_key IS NOT NULL AND r.job_id = ANY(%b::bigint[])"
+        " AND r.pos > %s ORDER BY r.pos",
+        [IDS, (DEAD + LIVE) << 18],
+    )
+    return [row[0] for row in placed]
+
+
+def test_who_takes_turns_finds_its_place_by_index_past_dead_entries(
+    seen: Callable[..., Seen],
+) -> None:
+    execute(connection, REMEMBER, {"head": DEAD + 1})
+    placed: list[int] = []
+
+    found = seen(lambda: placed.extend(take_turns()))
+
+    last = DEAD + LIVE - (DEAD + LIVE - 3) % 7
+    assert placed == [last + 1_024 * n for n in (1, 2, 3)]
+    assert found.of("ready") == {
+        *("faktory_django_ready_pkey", "faktory_ready_fair", "faktory_ready_fair_job"),
+    }
+    assert found.of("job") == {"faktory_django_job_pkey"}
+    assert found.pages < FEW
+
+
+def test_who_does_not_know_the_head_walks_over_dead_entries_by_index(
+    seen: Callable[..., Seen],
+) -> None:
+    execute(connection, REMEMBER, {"head": 0})
+
+    found = seen(take_turns)
+
+    assert "" not in found.of("ready")
+    assert found.pages > 3 * FEW
+
+
+def test_jobs_that_take_turns_are_found_by_their_ids(seen: Callable[..., Seen]) -> None:
+    execute(connection, REMEMBER, {"head": DEAD + 1})
+
+    def run() -> None:
+        execute(connection, TAKE_TURNS, {"ids": IDS})
+        execute(connection, mutate.DISCARD_WAITING[2], {"ids": IDS})
+
+    found = seen(run)
+
+    assert found.of("ready") == {"faktory_ready_fair_job", None}
+    assert found.pages < FEW
+
+
+def test_whose_jobs_wait_is_read_from_the_oldest(seen: Callable[..., Seen]) -> None:
+    found = seen(lambda: fairness.waiting("turns", window=100))
+
+    assert found.of("ready") == {"faktory_ready_fair_job"}
 
 
 def test_a_claim_above_its_watermark_does_not_feel_dead_entries(seen: Callable[..., Seen]) -> None:
