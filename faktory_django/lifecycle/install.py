@@ -74,7 +74,8 @@ FROM unnest(ARRAY['faktory_django_push_v1', 'faktory_django_push_alike_v1',
     'faktory_django_add_v1', 'faktory_django_ack_v1', 'faktory_django_place_v1',
     'faktory_django_push_traits_v1', 'faktory_django_settle_v1', 'faktory_django_end_v1',
     'faktory_django_expiry_v1', 'faktory_django_unique_take_v1', 'faktory_django_unique_lock_v1',
-    'faktory_django_unique_renewed_v1', 'faktory_django_unique_renew_v1',
+    'faktory_django_unique_plain_v1', 'faktory_django_unique_renewed_v1',
+    'faktory_django_unique_renew_v1',
     'faktory_django_unique_duplicates_v1', 'faktory_django_unique_unlock_v1']) AS name
 WHERE to_regproc(name) IS NULL
 """

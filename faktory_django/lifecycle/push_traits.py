@@ -47,9 +47,7 @@ BEGIN
         INTO holders, busy, stored
         FROM faktory_django_unique_lock_v1(
             queues, jids, jobtypes, due_ats, traits, stored, patience_ms, apart) AS l;
-        SELECT array_agg(t.traits #- '{{unique,held}}' ORDER BY t.nr)
-        INTO traits
-        FROM unnest(traits) WITH ORDINALITY AS t(traits, nr);
+        traits := faktory_django_unique_plain_v1(traits);
     END IF;
 
     WITH given AS MATERIALIZED (

@@ -122,14 +122,17 @@ LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     before CONSTANT text := current_setting('lock_timeout');
-    asked CONSTANT jsonb[] := ARRAY(
-        SELECT CASE WHEN t.wanted THEN t.traits END
-        FROM unnest(traits, wanted) WITH ORDINALITY AS t(traits, wanted, nr)
-        ORDER BY t.nr
-    );
+    asked jsonb[] := traits;
     found text[];
     place int;
 BEGIN
+    IF false = ANY(wanted) THEN
+        asked := ARRAY(
+            SELECT CASE WHEN t.wanted THEN t.traits END
+            FROM unnest(traits, wanted) WITH ORDINALITY AS t(traits, wanted, nr)
+            ORDER BY t.nr
+        );
+    END IF;
     busy := array_fill(false, ARRAY[cardinality(jids)]);
     PERFORM set_config('lock_timeout', patience_ms::text, true);
     IF NOT apart THEN
@@ -158,10 +161,31 @@ BEGIN
         END;
     END IF;
     PERFORM set_config('lock_timeout', before, true);
-    taken := ARRAY(
-        SELECT h.wanted AND h.holder IS NULL AND NOT h.busy
-        FROM unnest(holders, busy, wanted) WITH ORDINALITY AS h(holder, busy, wanted, nr)
-        ORDER BY h.nr
+    IF true = ANY(busy) OR cardinality(array_remove(holders, NULL)) > 0 THEN
+        taken := ARRAY(
+            SELECT h.wanted AND h.holder IS NULL AND NOT h.busy
+            FROM unnest(holders, busy, wanted) WITH ORDINALITY AS h(holder, busy, wanted, nr)
+            ORDER BY h.nr
+        );
+    ELSE
+        taken := wanted;
+    END IF;
+END
+$$
+"""
+
+# Traits as they are stored: that a lock was taken by an earlier statement is of no use any more.
+PLAIN_FUNCTION: Final = """
+CREATE OR REPLACE FUNCTION faktory_django_unique_plain_v1(traits jsonb[])
+RETURNS jsonb[] LANGUAGE plpgsql IMMUTABLE SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM unnest(traits) AS t(traits) WHERE t.traits -> 'unique' ? 'held') THEN
+        RETURN traits;
+    END IF;
+    RETURN ARRAY(
+        SELECT t.traits #- '{unique,held}'
+        FROM unnest(traits) WITH ORDINALITY AS t(traits, nr)
+        ORDER BY t.nr
     );
 END
 $$
@@ -370,6 +394,7 @@ WHERE j.id = ANY(%(ids)b::bigint[])
 FUNCTIONS: Final = (
     TAKE_FUNCTION,
     LOCK_FUNCTION,
+    PLAIN_FUNCTION,
     RENEWED_FUNCTION,
     RENEW_FUNCTION,
     DUPLICATES_FUNCTION,
