@@ -7,8 +7,11 @@ of an encrypted job is keyed besides, where the keys are.
 from __future__ import annotations
 
 import json
+import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from faktory_django import payload
 from faktory_django.errors import InvalidOption
@@ -43,6 +46,9 @@ WAYS: Final = (REFUSE, RAISE, EXISTING, REPLACE, DEBOUNCE)
 CODE: Final = "NOTUNIQUE"
 REFUSED: Final = "Job not unique"
 
+# Quick, and a false alarm inside a string costs time only.
+_MAY_HOLD_FLOAT: Final = re.compile(r"[0-9][.eE]", re.ASCII)
+
 
 def traits(custom: Mapping[str, Any], pushed: Pushed) -> dict[str, Any]:
     """Return what the store needs to know of a unique job. Raises InvalidOption."""
@@ -67,11 +73,23 @@ def digest(args: str) -> str:
     1.0 is 1, for some languages write the one for the other.
     """
     try:
-        found = json.loads(args, parse_float=_number)
-        plain = json.dumps(found, sort_keys=True, separators=(",", ":"))
+        return _hash(_canonical(args))
     except RecursionError:  # nested deeper than can be sorted
-        plain = args
-    return _hash(plain)
+        return _hash(args.encode())
+
+
+def _canonical(args: str) -> bytes:
+    if _MAY_HOLD_FLOAT.search(args):
+        found = json.loads(args, parse_float=_number)
+    else:
+        try:
+            found = msgspec.json.decode(args)
+        except msgspec.DecodeError:  # a lone surrogate
+            found = json.loads(args)
+    try:
+        return msgspec.json.encode(found, order="sorted")
+    except (ValueError, OverflowError):  # and an integer of more than 64 bits
+        return json.dumps(found, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _key(custom: Mapping[str, Any], pushed: Pushed) -> str:
@@ -84,11 +102,11 @@ def _key(custom: Mapping[str, Any], pushed: Pushed) -> str:
         what = "key", own
     else:
         raise InvalidOption(f"{KEY} must be a text of 1 to {MAX_KEY} characters, got {own!r:.100}")
-    return _hash(json.dumps([pushed.jobtype, pushed.queue, *what]))
+    return _hash(json.dumps([pushed.jobtype, pushed.queue, *what]).encode())
 
 
-def _hash(text: str) -> str:
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+def _hash(text: bytes) -> str:
+    return blake2b(text, digest_size=16).hexdigest()
 
 
 def _number(text: str) -> float | int:

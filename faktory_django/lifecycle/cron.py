@@ -244,6 +244,4 @@ def _pushed(
 
 def _standing(refusal: Refusal) -> str:
     """Say why there is no job of this tick."""
-    if refusal.other is None:
-        return refusal.message
-    return f"{refusal.message}: job {refusal.other}"
+    return f"{refusal.message}: job {refusal.other}" if refusal.other else refusal.message

@@ -24,18 +24,23 @@ EXPIRY_FUNCTION: Final = """
 CREATE OR REPLACE FUNCTION faktory_django_expiry_v1(
     traits jsonb[], due_ats timestamptz[], moment timestamptz
 )
-RETURNS jsonb[] LANGUAGE sql IMMUTABLE AS $$
-SELECT array_agg(
-    CASE WHEN t.traits ? 'expires_in' THEN
-        (t.traits - 'expires_in') || jsonb_build_object('expires_at', least(
-            (t.traits ->> 'expires_at')::float8,
-            extract(epoch FROM coalesce(t.due_at, moment))::float8
-                + (t.traits ->> 'expires_in')::float8
-        ))
-    ELSE t.traits END
-    ORDER BY t.nr
-)
-FROM unnest(traits, due_ats) WITH ORDINALITY AS t(traits, due_at, nr)
+RETURNS jsonb[] LANGUAGE plpgsql IMMUTABLE SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM unnest(traits) AS t(traits) WHERE t.traits ? 'expires_in') THEN
+        RETURN traits;
+    END IF;
+    RETURN ARRAY(
+        SELECT CASE WHEN t.traits ? 'expires_in' THEN
+            (t.traits - 'expires_in') || jsonb_build_object('expires_at', least(
+                (t.traits ->> 'expires_at')::float8,
+                extract(epoch FROM coalesce(t.due_at, moment))::float8
+                    + (t.traits ->> 'expires_in')::float8
+            ))
+        ELSE t.traits END
+        FROM unnest(traits, due_ats) WITH ORDINALITY AS t(traits, due_at, nr)
+        ORDER BY t.nr
+    );
+END
 $$
 """
 

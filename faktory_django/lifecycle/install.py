@@ -6,6 +6,7 @@ The migration and post_migrate call it, so a database made without migrations ha
 from __future__ import annotations
 
 import pkgutil
+import re
 from typing import TYPE_CHECKING, Final
 
 from faktory_django import migrations
@@ -75,18 +76,14 @@ FROM pg_class
 WHERE oid = to_regclass(%s)
 """
 APPLIED: Final = "SELECT name FROM django_migrations WHERE app = 'faktory_django' ORDER BY name"
+NAMES: Final = sorted(
+    name for sql in FUNCTIONS for name in re.findall(r"CREATE OR REPLACE FUNCTION (\w+)", sql)
+)
 MISSING: Final = """
 SELECT name
-FROM unnest(ARRAY['faktory_django_place_fair_v1', 'faktory_django_fair_now_v1',
-    'faktory_django_push_v1', 'faktory_django_push_alike_v1',
-    'faktory_django_schedule_v1', 'faktory_django_turn_v1', 'faktory_django_wake_v1',
-    'faktory_django_add_v1', 'faktory_django_ack_v1', 'faktory_django_place_v1',
-    'faktory_django_push_traits_v1', 'faktory_django_settle_v1', 'faktory_django_end_v1',
-    'faktory_django_expiry_v1', 'faktory_django_take_v1', 'faktory_django_lock_v1',
-    'faktory_django_renewed_v1', 'faktory_django_renew_v1', 'faktory_django_duplicates_v1',
-    'faktory_django_unlock_v1', 'faktory_django_bucket_v1', 'faktory_django_partitions_v1',
-    'faktory_django_keep_v1']) AS name
+FROM unnest(%(names)b::text[]) AS name
 WHERE to_regproc(name) IS NULL
+ORDER BY name
 """
 
 
@@ -109,7 +106,7 @@ def check_database(connection: BaseDatabaseWrapper) -> None:
     version = execute(connection, "SHOW server_version_num")[0][0]
     if int(version) < MINIMUM_VERSION:
         raise DatabaseNotReady(f"PostgreSQL 15 or newer is needed, this one is {version}")
-    if missing := execute(connection, MISSING):
+    if missing := execute(connection, MISSING, {"names": NAMES}):
         raise DatabaseNotMigrated(
             f"database {connection.alias!r} has no function {missing[0][0]}: "
             f"run manage.py migrate --database {connection.alias}"

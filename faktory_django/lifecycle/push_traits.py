@@ -45,11 +45,9 @@ BEGIN
         -- the last that may refuse: no job that another feature has refused takes a lock
         SELECT l.holders, l.busy, l.taken
         INTO holders, busy, stored
-        FROM faktory_django_lock_v1(
+        FROM faktory_django_unique_lock_v1(
             queues, jids, jobtypes, due_ats, traits, stored, patience_ms, apart) AS l;
-        SELECT array_agg(t.traits #- '{{unique,held}}' ORDER BY t.nr)
-        INTO traits
-        FROM unnest(traits) WITH ORDINALITY AS t(traits, nr);
+        traits := faktory_django_unique_plain_v1(traits);
     END IF;
 
     WITH given AS MATERIALIZED (
@@ -112,7 +110,7 @@ BEGIN
         -- when the rest is stored: a job may stand for a later one of the same push
         RETURN QUERY
         SELECT d.place, d.code, d.message, d.other
-        FROM faktory_django_duplicates_v1(holders, busy, bodies, due_ats, traits) AS d;
+        FROM faktory_django_unique_duplicates_v1(holders, busy, bodies, due_ats, traits) AS d;
     END IF;
 END
 $$

@@ -18,7 +18,7 @@ CREATE OR REPLACE FUNCTION faktory_django_settle_v1(
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     -- a PERFORM for each feature, in lock order
-    PERFORM faktory_django_unlock_v1(array_agg(e.jid), array_agg(e.traits))
+    PERFORM faktory_django_unique_unlock_v1(array_agg(e.jid), array_agg(e.traits))
     FROM unnest(jids, traits, outcomes) AS e(jid, traits, outcome)
     WHERE e.traits ? 'unique' AND e.outcome NOT IN ('retry', 'dead', 'snooze')
     HAVING count(*) > 0;

@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 # What a client of the wire hears of a key that a push holds which does not come to an end.
 BUSY: Final = "another transaction is pushing the same unique job; push it again later"
 
-# Keys are taken in their order, so that two pushes never wait for each other. A lock that somebody
-# holds is not touched: whoever ends its job must not wait for a long transaction of ours.
+# Keys are taken in their order, first the free ones, then those whose time is over, so that two
+# pushes never wait for each other. A lock that somebody holds is not touched: whoever ends its job
+# must not wait for a long transaction of ours.
 #
 # Returns who has the key, for each job: NULL for a job that got it, or wants none, or has it from
 # an earlier statement ("held"); '' when the holder has gone meanwhile.
 TAKE_FUNCTION: Final = """
-CREATE OR REPLACE FUNCTION faktory_django_take_v1(
+CREATE OR REPLACE FUNCTION faktory_django_unique_take_v1(
     queues text[], jids text[], jobtypes text[], due_ats timestamptz[], traits jsonb[]
 )
 RETURNS text[] LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off
@@ -48,9 +49,7 @@ DECLARE
     keys text[];
     ends timestamptz[];
     untils text[];
-    known jsonb;
-    some_are_over boolean;
-    one record;
+    taken int;
 BEGIN
     SELECT array_agg(p.said ->> 'key' ORDER BY p.nr),
         array_agg(
@@ -63,56 +62,48 @@ BEGIN
             CASE WHEN NOT t.traits -> 'unique' ? 'held' THEN t.traits -> 'unique' END AS said
         FROM unnest(traits, due_ats) WITH ORDINALITY AS t(traits, due_at, nr)
     ) AS p;
-    SELECT jsonb_object_agg(u.key, u.jid), coalesce(bool_or(u.expires_at <= moment), false)
-    INTO known, some_are_over
-    FROM faktory_django_uniquelock u
-    WHERE u.key = ANY(keys);
-    IF NOT some_are_over THEN
-        INSERT INTO faktory_django_uniquelock
-            (key, jid, queue, jobtype, until, taken_at, expires_at)
-        SELECT w.key, w.jid, w.queue, w.jobtype, w.until, moment, w.expires_at
-        FROM (
-            SELECT DISTINCT ON (p.key) p.*
-            FROM unnest(keys, jids, queues, jobtypes, untils, ends) WITH ORDINALITY
-                AS p(key, jid, queue, jobtype, until, expires_at, nr)
-            WHERE p.key IS NOT NULL
-            ORDER BY p.key, p.nr
-        ) AS w
-        ORDER BY w.key
-        ON CONFLICT (key) DO NOTHING;
-    ELSE
-        -- one by one: a lock that is over may be taken, one that is held must not be locked
-        FOR one IN
-            SELECT DISTINCT ON (p.key) p.*
-            FROM unnest(keys, jids, queues, jobtypes, untils, ends) WITH ORDINALITY
-                AS p(key, jid, queue, jobtype, until, expires_at, nr)
-            WHERE p.key IS NOT NULL
-            ORDER BY p.key, p.nr
-        LOOP
-            UPDATE faktory_django_uniquelock u
-            SET jid = one.jid, queue = one.queue, jobtype = one.jobtype, until = one.until,
-                taken_at = moment, expires_at = one.expires_at
-            WHERE u.key = one.key AND u.expires_at <= moment;
-            IF NOT FOUND THEN
-                INSERT INTO faktory_django_uniquelock
-                    (key, jid, queue, jobtype, until, taken_at, expires_at)
-                VALUES (one.key, one.jid, one.queue, one.jobtype, one.until, moment,
-                    one.expires_at)
-                ON CONFLICT (key) DO NOTHING;
-            END IF;
-        END LOOP;
+    INSERT INTO faktory_django_uniquelock (key, jid, queue, jobtype, until, taken_at, expires_at)
+    SELECT w.key, w.jid, w.queue, w.jobtype, w.until, moment, w.expires_at
+    FROM (
+        SELECT DISTINCT ON (p.key) p.*
+        FROM unnest(keys, jids, queues, jobtypes, untils, ends) WITH ORDINALITY
+            AS p(key, jid, queue, jobtype, until, expires_at, nr)
+        WHERE p.key IS NOT NULL
+        ORDER BY p.key, p.nr
+    ) AS w
+    ORDER BY w.key
+    ON CONFLICT (key) DO NOTHING;
+    GET DIAGNOSTICS taken = ROW_COUNT;
+    IF taken = cardinality(array_remove(keys, NULL)) THEN
+        RETURN array_fill(NULL::text, ARRAY[cardinality(keys)]);
     END IF;
-    RETURN (
-        SELECT array_agg(
-            CASE WHEN p.key IS NULL OR (p.first AND u.jid = p.jid AND u.taken_at = moment) THEN NULL
-            ELSE coalesce(u.jid, known ->> p.key, '') END
-            ORDER BY p.nr
-        )
+    WITH over AS MATERIALIZED (
+        SELECT u.key
+        FROM faktory_django_uniquelock u
+        WHERE u.key = ANY(keys) AND u.expires_at <= moment
+        ORDER BY u.key
+        FOR UPDATE
+    )
+    UPDATE faktory_django_uniquelock u
+    SET jid = w.jid, queue = w.queue, jobtype = w.jobtype, until = w.until, taken_at = moment,
+        expires_at = w.expires_at
+    FROM (
+        SELECT DISTINCT ON (p.key) p.*
+        FROM unnest(keys, jids, queues, jobtypes, untils, ends) WITH ORDINALITY
+            AS p(key, jid, queue, jobtype, until, expires_at, nr)
+        JOIN over o ON o.key = p.key
+        ORDER BY p.key, p.nr
+    ) AS w
+    WHERE u.key = w.key;
+    RETURN ARRAY(
+        SELECT CASE WHEN p.key IS NULL OR (p.first AND u.jid = p.jid AND u.taken_at = moment)
+            THEN NULL ELSE coalesce(u.jid, '') END
         FROM (
             SELECT k.*, row_number() OVER (PARTITION BY k.key ORDER BY k.nr) = 1 AS first
             FROM unnest(keys, jids) WITH ORDINALITY AS k(key, jid, nr)
         ) AS p
         LEFT JOIN faktory_django_uniquelock u ON u.key = p.key
+        ORDER BY p.nr
     );
 END
 $$
@@ -122,30 +113,33 @@ $$
 # raises lock_not_available. With apart, for a statement that commits by itself and holds jobs of
 # many, it tells then which are busy, and they harm no other.
 LOCK_FUNCTION: Final = """
-CREATE OR REPLACE FUNCTION faktory_django_lock_v1(
+CREATE OR REPLACE FUNCTION faktory_django_unique_lock_v1(
     queues text[], jids text[], jobtypes text[], due_ats timestamptz[], traits jsonb[],
     wanted boolean[], patience_ms int, apart boolean,
     OUT holders text[], OUT busy boolean[], OUT taken boolean[]
 )
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     before CONSTANT text := current_setting('lock_timeout');
-    asked CONSTANT jsonb[] := ARRAY(
-        SELECT CASE WHEN t.wanted THEN t.traits END
-        FROM unnest(traits, wanted) WITH ORDINALITY AS t(traits, wanted, nr)
-        ORDER BY t.nr
-    );
+    asked jsonb[] := traits;
     found text[];
     place int;
 BEGIN
+    IF false = ANY(wanted) THEN
+        asked := ARRAY(
+            SELECT CASE WHEN t.wanted THEN t.traits END
+            FROM unnest(traits, wanted) WITH ORDINALITY AS t(traits, wanted, nr)
+            ORDER BY t.nr
+        );
+    END IF;
     busy := array_fill(false, ARRAY[cardinality(jids)]);
     PERFORM set_config('lock_timeout', patience_ms::text, true);
     IF NOT apart THEN
-        holders := faktory_django_take_v1(queues, jids, jobtypes, due_ats, asked);
+        holders := faktory_django_unique_take_v1(queues, jids, jobtypes, due_ats, asked);
     ELSE
         BEGIN
-            holders := faktory_django_take_v1(queues, jids, jobtypes, due_ats, asked);
+            holders := faktory_django_unique_take_v1(queues, jids, jobtypes, due_ats, asked);
         EXCEPTION WHEN lock_not_available THEN
             holders := array_fill(NULL::text, ARRAY[cardinality(jids)]);
             PERFORM set_config('lock_timeout', '1', true);
@@ -156,7 +150,7 @@ BEGIN
                 ORDER BY t.traits #>> '{unique,key}', t.nr
             LOOP
                 BEGIN
-                    found := faktory_django_take_v1(
+                    found := faktory_django_unique_take_v1(
                         queues[place : place], jids[place : place], jobtypes[place : place],
                         due_ats[place : place], asked[place : place]);
                     holders[place] := found[1];
@@ -167,10 +161,31 @@ BEGIN
         END;
     END IF;
     PERFORM set_config('lock_timeout', before, true);
-    taken := ARRAY(
-        SELECT h.wanted AND h.holder IS NULL AND NOT h.busy
-        FROM unnest(holders, busy, wanted) WITH ORDINALITY AS h(holder, busy, wanted, nr)
-        ORDER BY h.nr
+    IF true = ANY(busy) OR cardinality(array_remove(holders, NULL)) > 0 THEN
+        taken := ARRAY(
+            SELECT h.wanted AND h.holder IS NULL AND NOT h.busy
+            FROM unnest(holders, busy, wanted) WITH ORDINALITY AS h(holder, busy, wanted, nr)
+            ORDER BY h.nr
+        );
+    ELSE
+        taken := wanted;
+    END IF;
+END
+$$
+"""
+
+# Traits as they are stored: that a lock was taken by an earlier statement is of no use any more.
+PLAIN_FUNCTION: Final = """
+CREATE OR REPLACE FUNCTION faktory_django_unique_plain_v1(traits jsonb[])
+RETURNS jsonb[] LANGUAGE plpgsql IMMUTABLE SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM unnest(traits) AS t(traits) WHERE t.traits -> 'unique' ? 'held') THEN
+        RETURN traits;
+    END IF;
+    RETURN ARRAY(
+        SELECT t.traits #- '{unique,held}'
+        FROM unnest(traits) WITH ORDINALITY AS t(traits, nr)
+        ORDER BY t.nr
     );
 END
 $$
@@ -179,7 +194,7 @@ $$
 # A body with the arguments of another of its kind: of what it says itself, all else stays as it is
 # written. PostgreSQL reads no JSON with a NUL in it, so that is something else meanwhile.
 RENEWED_FUNCTION: Final = f"""
-CREATE OR REPLACE FUNCTION faktory_django_renewed_v1(old text, new text, due_at timestamptz)
+CREATE OR REPLACE FUNCTION faktory_django_unique_renewed_v1(old text, new text, due_at timestamptz)
 RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
     nul CONSTANT text := '\\u0000';
@@ -222,7 +237,7 @@ $$
 #
 # Returns for each what became of it: 'replaced', 'debounced', or NULL: somebody works on it.
 RENEW_FUNCTION: Final = f"""
-CREATE OR REPLACE FUNCTION faktory_django_renew_v1(
+CREATE OR REPLACE FUNCTION faktory_django_unique_renew_v1(
     holders text[], bodies text[], due_ats timestamptz[], traits jsonb[]
 )
 RETURNS text[] LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off
@@ -257,7 +272,7 @@ BEGIN
         FOR UPDATE SKIP LOCKED;
         IF found IS NOT NULL THEN
             UPDATE faktory_django_scheduledjob s
-            SET body = faktory_django_renewed_v1(s.body, bodies[place], later),
+            SET body = faktory_django_unique_renewed_v1(s.body, bodies[place], later),
                 traits = s.traits || kept, due_at = coalesce(later, s.due_at)
             WHERE s.id = found;
             IF later IS NOT NULL THEN
@@ -297,7 +312,7 @@ BEGIN
         END IF;
         IF found IS NOT NULL THEN
             UPDATE faktory_django_job j
-            SET body = faktory_django_renewed_v1(j.body, bodies[place], NULL),
+            SET body = faktory_django_unique_renewed_v1(j.body, bodies[place], NULL),
                 traits = j.traits || kept
             WHERE j.id = found;
             done[place] := 'replaced';
@@ -312,7 +327,7 @@ BEGIN
         FOR UPDATE SKIP LOCKED;
         IF found IS NOT NULL THEN
             UPDATE faktory_django_retryjob e
-            SET body = faktory_django_renewed_v1(e.body, bodies[place], NULL),
+            SET body = faktory_django_unique_renewed_v1(e.body, bodies[place], NULL),
                 traits = e.traits || kept
             WHERE e.id = found;
             done[place] := 'replaced';
@@ -325,14 +340,14 @@ $$
 
 # What is said of jobs that a push did not store, in the order of their places.
 DUPLICATES_FUNCTION: Final = f"""
-CREATE OR REPLACE FUNCTION faktory_django_duplicates_v1(
+CREATE OR REPLACE FUNCTION faktory_django_unique_duplicates_v1(
     holders text[], busy boolean[], bodies text[], due_ats timestamptz[], traits jsonb[]
 )
 RETURNS TABLE (place int, code text, message text, other text)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
-    renewed CONSTANT text[] := faktory_django_renew_v1(holders, bodies, due_ats, traits);
+    renewed CONSTANT text[] := faktory_django_unique_renew_v1(holders, bodies, due_ats, traits);
 BEGIN
     RETURN QUERY
     SELECT d.nr::int - 1,
@@ -354,7 +369,7 @@ $$
 # Passed over, not waited for: what another has locked is being taken from a job whose time is
 # over, or freed by hand.
 UNLOCK_FUNCTION: Final = """
-CREATE OR REPLACE FUNCTION faktory_django_unlock_v1(jids text[], traits jsonb[])
+CREATE OR REPLACE FUNCTION faktory_django_unique_unlock_v1(jids text[], traits jsonb[])
 RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
@@ -372,13 +387,14 @@ $$
 """
 # Of jobs that are claimed; a row that has gone has no lock any more.
 UNLOCK: Final = """
-SELECT faktory_django_unlock_v1(array_agg(j.jid), array_agg(j.traits))
+SELECT faktory_django_unique_unlock_v1(array_agg(j.jid), array_agg(j.traits))
 FROM faktory_django_job j
 WHERE j.id = ANY(%(ids)b::bigint[])
 """
 FUNCTIONS: Final = (
     TAKE_FUNCTION,
     LOCK_FUNCTION,
+    PLAIN_FUNCTION,
     RENEWED_FUNCTION,
     RENEW_FUNCTION,
     DUPLICATES_FUNCTION,
@@ -415,7 +431,7 @@ FROM (
     SELECT array_agg(coalesce(w.at, clock_timestamp() + w.delay * interval '1 s') ORDER BY w.nr)
     FROM unnest(%(ats)b::timestamptz[], %(delays)b::float8[]) WITH ORDINALITY AS w(at, delay, nr)
 ) AS d(due_ats)
-CROSS JOIN LATERAL faktory_django_lock_v1(
+CROSS JOIN LATERAL faktory_django_unique_lock_v1(
     %(queues)b::text[], %(jids)b::text[], %(jobtypes)b::text[], d.due_ats,
     %(traits)b::text[]::jsonb[], array_fill(true, ARRAY[cardinality(d.due_ats)]),
     %(patience_ms)b::int, false) AS l
@@ -426,7 +442,7 @@ FROM (
     SELECT array_agg(coalesce(w.at, clock_timestamp() + w.delay * interval '1 s') ORDER BY w.nr)
     FROM unnest(%(ats)b::timestamptz[], %(delays)b::float8[]) WITH ORDINALITY AS w(at, delay, nr)
 ) AS d(due_ats)
-CROSS JOIN LATERAL faktory_django_duplicates_v1(
+CROSS JOIN LATERAL faktory_django_unique_duplicates_v1(
     %(holders)b::text[], array_fill(false, ARRAY[cardinality(d.due_ats)]), %(bodies)b::text[],
     d.due_ats, faktory_django_expiry_v1(
         %(traits)b::text[]::jsonb[], d.due_ats, clock_timestamp())) AS u
