@@ -12,6 +12,7 @@ import os
 import secrets
 import statistics
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,7 +97,7 @@ def claimed(size: int) -> list[list[Claimed]]:
 def ack(batches: list[list[Claimed]], traits: str | None, *, noted: bool) -> None:
     """End claimed jobs, a lease a statement."""
     consumer = Consumer("benchmark")
-    more = {"result": RESULT} if traits and "result" in traits else {}
+    result = RESULT if traits and "result" in traits else None
     for jobs in batches:
         tally = Tally()
         for _ in jobs:
@@ -105,8 +106,10 @@ def ack(batches: list[list[Claimed]], traits: str | None, *, noted: bool) -> Non
         told.tallies["default", "t"] = tally
         told.traited = traits is not None
         if noted:
-            facts = {"started": 1.7e9, "ran": 0.001, "wid": "py-benchmark-1-4711", "attempt": 1}
-            told.notes = {job.id: history.note(**facts, **more) for job in jobs}
+            note = history.note(
+                started=1.7e9, ran=0.001, wid="py-benchmark-1-4711", attempt=1, result=result
+            )
+            told.notes = dict.fromkeys(told.ids, note)
         consumer.turn(connection, [], 0, [told])
 
 
@@ -147,18 +150,16 @@ def main() -> None:
     for _ in range(ROUNDS):
         for kind, (traits, noted) in KINDS.items():
             empty()
-            pushed.setdefault(kind, []).append(cost(lambda traits=traits: fill(traits)))
+            pushed.setdefault(kind, []).append(cost(partial(fill, traits)))
             batches = claimed(100)
-            acked.setdefault(kind, []).append(
-                cost(lambda b=batches, t=traits, n=noted: ack(b, t, noted=n))
-            )
+            acked.setdefault(kind, []).append(cost(partial(ack, batches, traits, noted=noted)))
         for days in (0, 30):
             empty()
             fill(None)
             batches = claimed(100)
             with override_settings(FAKTORY={"ATTEMPT_DAYS": days}):
                 name = f"ATTEMPT_DAYS={days}"
-                failed.setdefault(name, []).append(cost(lambda b=batches: fail_all(b)))
+                failed.setdefault(name, []).append(cost(partial(fail_all, batches)))
     for what, by_kind in (("push", pushed), ("ack", acked), ("fail", failed)):
         for kind, found in by_kind.items():
             say(what, kind, found)

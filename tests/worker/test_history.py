@@ -57,13 +57,14 @@ def test_a_job_that_fails_without_retries_says_so_to_who_waits(
 def test_there_are_as_many_rows_as_jobs_whatever_is_killed(start: Start, ledger: Ledger) -> None:
     handles = jobs.record.set(history=3).perform_bulk([[str(ledger), str(n)] for n in range(600)])
     worker = start("--processes", "2")
-    killed = 0
+    killed, seen = 0, 0
+
+    def goes_on() -> bool:
+        return FinishedJob.objects.count() > seen or not Row.objects.exists()
+
     while killed < 4 and Row.objects.exists():
-        before = FinishedJob.objects.count()
-        until(
-            lambda before=before: FinishedJob.objects.count() > before or not Row.objects.exists(),
-            "some have ended",
-        )
+        seen = FinishedJob.objects.count()
+        until(goes_on, "some have ended")
         killed += worker.kill_a_child()
     until(no_job_is_left, "all have ended", seconds=60)
 
