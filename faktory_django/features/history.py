@@ -148,7 +148,7 @@ def result_of(value: Any, *, max_bytes: int, max_depth: int) -> Result:
         text, kinds = arguments.encode([value], {}, max_depth=max_depth)
     except InvalidArguments as wrong:
         said = str(wrong).replace("the argument at /0", "the result", 1)
-        return Result(remark=f"not JSON: {said}"[:MAX_LINE])
+        return Result(remark=line(f"not JSON: {said}"))
     except Exception as wrong:  # noqa: BLE001 - the methods of the application's own types
         return Result(remark=f"not JSON: {type(wrong).__name__}")
     size = len(text.encode()) - 2

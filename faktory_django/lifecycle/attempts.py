@@ -57,7 +57,7 @@ LIMIT %(limit)s
 
 
 class Attempt(NamedTuple):
-    """A run that failed. fate is retry, dead, gone, or crash: then the job went back."""
+    """A run that failed. fate is what became of the job; of a crash it went back."""
 
     number: int
     at: datetime

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.db import OperationalError, transaction
 from psycopg.errors import DeadlockDetected
 
+from . import partitions
 from .connection import execute
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ TABLES: Final = (
     "faktory_django_counter",
     "faktory_django_counterdelta",
     "faktory_django_track",
+    *partitions.TABLES,
 )
 SMALL: Final = 10_000
 _MANY: Final = "EXISTS (SELECT FROM {table} OFFSET %(small)s)"

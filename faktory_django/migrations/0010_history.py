@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
                     "fate",
                     models.TextField(
                         db_collation="C",
-                        help_text="what became of the job: retry, dead, gone, or back for a crash",
+                        help_text="what became of the job, crash: it went back",
                     ),
                 ),
                 ("errtype", models.TextField(help_text="the class of the error")),

@@ -63,7 +63,7 @@ class Attempt(Past):
 
     at = models.DateTimeField(help_text=_("when it failed"))
     number = models.IntegerField(help_text=_("which run of the job it was, from 1"))
-    fate = name_field(_("what became of the job: retry, dead, gone, or back for a crash"))
+    fate = name_field(_("what became of the job, crash: it went back"))
     errtype = models.TextField(help_text=_("the class of the error"))
     message = models.TextField(help_text=_("its message"))
     backtrace = models.TextField(db_default="", help_text=_("its traceback"))

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     Parts = Callable[[World], dict[str, Any]]
 
 PLAIN: Final = (
-    *("overview", "busy", "queues", "scheduled", "retries", "dead", "errors", "cron"),
+    *("overview", "busy", "queues", "scheduled", "retries", "dead"),
+    *("finished", "errors", "cron"),
     *("types", "storage", "audit", "locks"),
 )
 # What comes after a hyphen in a name tells pages of one URL apart.
@@ -28,6 +29,7 @@ PAGES: Final[dict[str, Parts]] = {
     "job-scheduled": lambda busy: {"jid": busy.scheduled},
     "job-retry": lambda busy: {"jid": busy.retry},
     "job-dead": lambda busy: {"jid": busy.dead},
+    "job-finished": lambda busy: {"jid": busy.finished},
     "job-gone": lambda _: {"jid": "nowhere"},
     "job_edit": lambda busy: {"jid": busy.retry},
 }

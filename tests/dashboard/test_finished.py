@@ -50,7 +50,7 @@ def test_the_latest_comes_first_and_pages_hold_all(chief: Client, busy: World) -
     [
         ("outcome:done", 50),
         ("outcome:dead", 2),
-        ("-outcome:done", 12),
+        ("-outcome:done", 10),
         ("type:FetchURL", 12),
         ("queue:mail -outcome:done", 0),
         ("error:declined", 3),

@@ -203,7 +203,7 @@ def _end() -> None:
             run_seconds=4 / (1 + i),
             attempts=runs,
             wid="py-web-1-4711",
-            body=_body(about["jid"], jobtype, queue, args) if i % 2 == 0 else None,
+            body=_body(jid("finished", i), jobtype, queue, args) if i % 2 == 0 else None,
             result='{"rows":310,"token":"tok_live_4242"}' if outcome == "done" else None,
             failure=None
             if outcome == "done"

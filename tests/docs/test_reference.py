@@ -41,7 +41,7 @@ def first_names(text: str) -> list[str]:
 def documented_settings() -> dict[str, list[str]]:
     parts = (
         *("Where jobs live, and what a push may hold", "The worker"),
-        *("The wire server", "The dashboard", "Upkeep", "Periodic jobs"),
+        *("The wire server", "The dashboard", "Upkeep", "What is kept", "Periodic jobs"),
     )
     found = [row for part in parts for row in rows(section(SETTINGS, part))]
     return {names(row[0])[0]: row for row in found}

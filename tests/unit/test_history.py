@@ -108,6 +108,9 @@ def test_a_result_comes_back_as_it_was(value: Any) -> None:
     assert (back, type(back)) == (value, type(value))
 
 
+Odd = type("Odd\ufffd", (), {})
+
+
 class Broken:
     """It cannot even say what it is."""
 
@@ -124,6 +127,8 @@ class Broken:
         ("\ud800", "not JSON: the result holds a lone surrogate"),
         ([[[[]]]], "not JSON: the result is nested deeper than 3 levels"),
         (Broken(), "not JSON: RuntimeError"),
+        ({"a": {("\0", "\ud800"): 1}}, "not JSON: the object at /0/a has the key ('\\x00'"),
+        (Odd, "not JSON: the result is a type, which is not JSON"),
         ("x" * 20, "too large: 22 bytes, RESULT_BYTES is 20"),
         ("ü" * 10, "too large: 22 bytes, RESULT_BYTES is 20"),
     ],

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 from faktory_django.lifecycle import flush, info, queues, stats
 from faktory_django.lifecycle.beat import ProcessInfo, register
 
-from .stock import claim, column, counts, push_many, push_one
+from .stock import claim, column, counts, push_many, push_one, sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from .actors import Actor
 
 pytestmark = pytest.mark.usefixtures("store")
-GONE = ("job", "ready", "lease", "scheduledjob", "counter", "counterdelta")
+GONE = (
+    *("job", "ready", "lease", "scheduledjob", "counter", "counterdelta"),
+    *("finishedjob", "attempt", "logline"),
+)
 
 
 def fill() -> None:
@@ -31,6 +34,16 @@ def fill() -> None:
     claim(1)
     stats.fold(connection)
     push_one()
+    for table, more in (
+        ("finishedjob", "outcome, finished_at, attempts"),
+        ("attempt", "fate, at, number, errtype, message"),
+        ("logline", "text, at, number"),
+    ):
+        values = ", ".join("now()" if name.endswith("at") else "'1'" for name in more.split(", "))
+        sql(
+            f"INSERT INTO faktory_django_{table} (bucket, jid, jobtype, queue, {more})"  # noqa: S608
+            f" SELECT 20991231, 'a', 't', 'q', {values} FROM generate_series(1, 3)"
+        )
 
 
 def test_a_flush_leaves_queues_pauses_and_processes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -366,7 +367,7 @@ def test_a_page_and_a_jid_are_read_by_indexes_alone(request: pytest.FixtureReque
         name = f"{partitions.FINISHED}_{20991201 + day}"
         sql(f"CREATE TABLE {name} PARTITION OF {partitions.FINISHED}"
             f" FOR VALUES IN ({20991201 + day})")  # fmt: skip
-        request.addfinalizer(lambda name=name: sql(f"DROP TABLE IF EXISTS {name}"))
+        request.addfinalizer(partial(sql, f"DROP TABLE IF EXISTS {name}"))
     sql(FILL)
     sql("ANALYZE faktory_django_finishedjob")
 

@@ -21,6 +21,7 @@ from faktory_django.lifecycle.install import (
     install,
     unknown_migrations,
 )
+from faktory_django.lifecycle.partitions import FINISHED, upkeep
 from faktory_django.lifecycle.push import push
 
 from .dsn import database_url
@@ -164,6 +165,24 @@ def test_two_instances_in_one_database_do_not_see_each_other(
     assert two.do(claimed_jids) == claimed_jids() == []
     assert one.do(claimed_jids) == ["a", "b"]
     assert all(len(functions(schema)) == len(FUNCTIONS) for schema in SCHEMAS)
+
+
+@pytest.mark.usefixtures("schemas")
+def test_each_instance_has_partitions_of_its_own(actor: Callable[[], Actor]) -> None:
+    one = in_schema(actor(), SCHEMAS[0])
+
+    made = one.do(lambda: upkeep(connection, FINISHED, [7]))
+
+    assert made == (3, 0, 0)
+    in_schemas = sql(
+        "SELECT i.inhparent::regclass::text, count(*) FROM pg_inherits i"
+        " WHERE i.inhparent::regclass::text LIKE '%%finishedjob' GROUP BY 1 ORDER BY 1"
+    )
+    assert in_schemas == [
+        ("faktory_django_finishedjob", 1),
+        (f"{SCHEMAS[0]}.faktory_django_finishedjob", 4),
+        (f"{SCHEMAS[1]}.faktory_django_finishedjob", 1),
+    ]
 
 
 @pytest.mark.usefixtures("schemas")
