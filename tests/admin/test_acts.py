@@ -12,7 +12,16 @@ from django.utils import timezone
 from faktory_django.lifecycle import queues, stats
 from faktory_django.lifecycle.beat import ProcessInfo, register
 from faktory_django.lifecycle.reservation import release
-from faktory_django.models import Cancel, DeadJob, Job, Process, Queue, Ready, RetryJob, ScheduledJob
+from faktory_django.models import (
+    Cancel,
+    DeadJob,
+    Job,
+    Process,
+    Queue,
+    Ready,
+    RetryJob,
+    ScheduledJob,
+)
 
 from .conftest import Worker, act, dead, push_job, retry, scheduled
 
