@@ -109,8 +109,8 @@ def test_jobs_are_cancelled_and_those_in_work_are_asked_to_stop(
     response = act(operator, "job", "cancel", [job.pk for job in jobs], confirmed="yes")
 
     assert told(response) == ["3 jobs were cancelled, or asked to stop."]
-    assert [job.pk for job in Job.objects.all()] == [running.id]
-    assert Cancel.objects.get().job_id == running.id
+    assert [job.pk for job in Job.objects.all()] == [running]
+    assert Cancel.objects.get().job_id == running
     assert "cancelling" in operator.get("/admin/faktory_django/job/").content.decode()
 
 

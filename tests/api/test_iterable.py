@@ -111,6 +111,24 @@ def test_an_async_job_and_a_class_go_on_too() -> None:
     assert seen == [10, -20, 20, 30, 4, -5, 5]
 
 
+def test_a_job_that_does_not_yield_has_no_cursor() -> None:
+    found = []
+
+    @job
+    def yields() -> Iterator[int]:
+        yield 1
+
+    @job
+    def returns() -> None:
+        found.append(current_job().cursor)
+
+    yields.perform_async()
+    returns.perform_async()
+    drain()
+
+    assert found == [None]
+
+
 def test_a_job_that_ends_at_once_keeps_nothing() -> None:
     @job
     def work() -> Iterator[int]:

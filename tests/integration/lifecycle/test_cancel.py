@@ -493,9 +493,10 @@ def test_entries_of_a_list_are_cancelled_where_they_are(
     assert count(table) == 0
 
 
-def test_an_entry_that_was_claimed_meanwhile_is_left_alone() -> None:
+def test_an_entry_that_was_claimed_meanwhile_is_asked_to_stop() -> None:
     jid = is_held()
 
-    assert cancel_in("waiting", column("job", "id")) == 0
+    assert cancel_in("waiting", column("job", "id")) == 1
 
     assert column("job") == [jid]
+    assert column("cancel", "jid", "jid") == [jid]

@@ -10,11 +10,13 @@ from django.db import connection, transaction
 from faktory_django.lifecycle import dead, mutate, queues, reap
 from faktory_django.lifecycle.ack import LeaseAck, ack_last
 from faktory_django.lifecycle.by_jid import Holding, ack_jids, fail_jids
+from faktory_django.lifecycle.cancel import cancel, cancel_in
 from faktory_django.lifecycle.due import Promoter
 from faktory_django.lifecycle.fail import Failing, fail
 from faktory_django.lifecycle.fetch import Claimed, Consumer
 from faktory_django.lifecycle.install import install
 from faktory_django.lifecycle.push import push
+from faktory_django.lifecycle.reservation import hand_back, release
 from faktory_django.lifecycle.retry import Error, Fate, Verdict
 from faktory_django.lifecycle.run_next import run_next
 
@@ -128,6 +130,31 @@ def clear_a_queue() -> None:
     assert queues.clear("default") == 1
 
 
+def cancel_and(leave: Callable[[Claimed], object]) -> Callable[[], None]:
+    def act() -> None:
+        job = in_work()
+        assert cancel(["traited-1"]) == {"traited-1": "asked"}
+        leave(job)
+
+    return act
+
+
+def be_handed_back(job: Claimed) -> None:
+    hand_back(connection, job.lease, [job.id])
+
+
+def be_let_go(_job: Claimed) -> None:
+    release(connection, "w")
+
+
+def crash(job: Claimed) -> None:
+    reap.reap(connection, [job.lease], max_crashes=1)
+
+
+def raise_an_error(job: Claimed) -> None:
+    fail(connection, [failing(job)])
+
+
 @pytest.mark.parametrize(
     ("act", "outcome"),
     [
@@ -148,6 +175,13 @@ def clear_a_queue() -> None:
         (act_on_a_set(mutate.kill, "waiting"), "dead"),
         (act_on_a_set(mutate.discard, "waiting"), "discarded"),
         (clear_a_queue, "discarded"),
+        (act_on_a_set(cancel_in), "cancelled"),
+        (act_on_a_set(cancel_in, "waiting"), "cancelled"),
+        (fail_as(Fate.CANCELLED, counts=False), "cancelled"),
+        (cancel_and(raise_an_error), "cancelled"),
+        (cancel_and(be_handed_back), "cancelled"),
+        (cancel_and(be_let_go), "cancelled"),
+        (cancel_and(crash), "cancelled"),
     ],
 )
 def test_features_hear_how_a_job_ends(

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 from faktory_django.lifecycle import fail as fail_module
 from faktory_django.lifecycle import mutate, queues, reservation, stats
 from faktory_django.lifecycle.ack import LeaseAck, Tally
+from faktory_django.lifecycle.cancel import cancel, sweep
 from faktory_django.lifecycle.due import Promoter
 from faktory_django.lifecycle.fail import Failing, fail
 from faktory_django.lifecycle.fetch import Claimed, Consumer
@@ -51,6 +52,9 @@ UNION ALL SELECT jid, 'scheduled', 0 FROM faktory_django_scheduledjob
 UNION ALL SELECT jid, 'retries', 0 FROM faktory_django_retryjob
 UNION ALL SELECT jid, 'dead', 0 FROM faktory_django_deadjob
 """
+WISHES = "SELECT jid FROM faktory_django_cancel"
+# What becomes of a wish, by the place of the job.
+CANCELLED = {"leased": "asked", "dead": "not found"}
 ORPHANS = """
 SELECT count(*)
 FROM faktory_django_ready r
@@ -72,6 +76,7 @@ class Expected:
     crashes: int = 0
     failures: int = 0
     lease: int = 0
+    asked: bool = False
 
 
 @dataclass
@@ -116,6 +121,14 @@ class Life(RuleBasedStateMachine):
     def enter(self, job: Expected, *, returned: bool = False) -> None:
         """Put a job into its queue."""
         job.place, job.order, job.returned, job.lease = "ready", self.now(), returned, 0
+
+    def come_back(self, job: Expected) -> None:
+        """Put a job that leaves its holder without an end back, unless it was cancelled."""
+        if job.asked:
+            self.counted["discarded"] += 1
+            self.leave(job, "")
+        else:
+            self.enter(job, returned=True)
 
     def leave(self, job: Expected, place: str) -> None:
         """Take a job out of its queue or its lease; "" is the end of it."""
@@ -232,6 +245,8 @@ class Life(RuleBasedStateMachine):
         assert len(moved) == self.stands(held)
         if moved:
             counter = {"snooze": "snoozed", "discard": "discarded"}.get(how, "failed")
+            if job.asked:
+                place, counter = "", "failed" if failing.counts else "discarded"
             self.counted[counter] += 1
             job.failures += how in ("fail", "kill")
             self.leave(job, place)
@@ -256,9 +271,9 @@ class Life(RuleBasedStateMachine):
         returned = hand_back(connection, lease, [held.job.id for held in chosen])
 
         back = [held for held in chosen if self.stands(held)]
-        assert returned == len(back)
+        assert returned == len([held for held in back if not held.model.asked])
         for held in sorted(back, key=lambda h: h.job.id):
-            self.enter(held.model, returned=True)
+            self.come_back(held.model)
         self.held = [held for held in self.held if held not in chosen]
 
     @precondition(lambda self: self.held)
@@ -278,13 +293,16 @@ class Life(RuleBasedStateMachine):
         self.counted["reaped"] += len(jobs)
         crashed_before = any(job.crashes for job in jobs.values())
         for _, job in sorted(jobs.items()):
+            if job.asked:
+                self.come_back(job)
+                continue
             guilty = blames and (job.crashes > 0 or not crashed_before)
             if guilty and job.crashes + 1 >= MAX_CRASHES:
                 job.failures = 1
                 self.leave(job, "dead")
                 continue
             job.crashes += guilty
-            self.enter(job, returned=True)
+            self.come_back(job)
 
     @rule(wid=st.sampled_from(WIDS))
     def release(self, wid: str) -> None:
@@ -292,10 +310,10 @@ class Life(RuleBasedStateMachine):
         mine = [held for held in self.held if held.wid == wid and self.stands(held)]
         back = [held for held in mine if wid != "remote"]
 
-        assert release(connection, wid) == len(back)
+        assert release(connection, wid) == len([held for held in back if not held.model.asked])
 
         for held in sorted(back, key=lambda h: h.job.id):
-            self.enter(held.model, returned=True)
+            self.come_back(held.model)
 
     @rule()
     def expire(self) -> None:
@@ -310,7 +328,8 @@ class Life(RuleBasedStateMachine):
 
         self.counted["failed"] += len(gone)
         for held in gone:
-            place = self.place_after_failure(held.model, kill=False)
+            asked = held.model.asked
+            place = "" if asked else self.place_after_failure(held.model, kill=False)
             held.model.failures += 1
             self.leave(held.model, place)
 
@@ -371,6 +390,31 @@ class Life(RuleBasedStateMachine):
         self.counted["discarded"] += len(waiting) * (act == "discard")
         for job in waiting:
             self.leave(job, "dead" if act == "kill" else "")
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        """Cancel jobs wherever they are; what is held stays, and is not to come back."""
+        chosen = data.draw(
+            st.lists(st.sampled_from(sorted(self.jobs)), min_size=1, max_size=4, unique=True)
+        )
+        expected = {jid: CANCELLED.get(self.jobs[jid].place, "cancelled") for jid in chosen}
+
+        assert cancel(chosen) == expected
+
+        for jid, became in expected.items():
+            self.jobs[jid].asked = became == "asked"
+            if became == "cancelled":
+                self.counted["discarded"] += 1
+                self.leave(self.jobs[jid], "")
+
+    @rule()
+    def sweep(self) -> None:
+        """Look at the wishes that stand: all was done that they ask for."""
+        assert sweep(connection) == 0
+
+        standing = [job.jid for job in self.jobs.values() if job.asked]
+        assert sorted(jid for (jid,) in sql(WISHES)) == sorted(standing)
 
     @rule(name=st.sampled_from(QUEUES), paused=st.booleans())
     def pause(self, name: str, paused: bool) -> None:
