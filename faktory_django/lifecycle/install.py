@@ -25,7 +25,7 @@ from .push_traits import PUSH_TRAITS_FUNCTION
 from .settle import END_FUNCTION, SETTLE_FUNCTION
 from .stats import ADD_FUNCTION
 from .turn import TURN_FUNCTION
-from .unique import FUNCTIONS as UNIQUE_FUNCTIONS
+from .unique_sql import FUNCTIONS as UNIQUE_FUNCTIONS
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper

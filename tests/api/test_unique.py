@@ -586,6 +586,17 @@ def test_a_bulk_of_several_statements_is_as_one(
     assert order == [there.jid, *(handles[firsts[k]].jid for k in ("5", "3", "1", "2", "8"))]
 
 
+def test_a_bulk_of_several_statements_whose_time_has_come_holds_its_locks(
+    override_faktory: Callable[..., None],
+) -> None:
+    override_faktory(MAX_BULK_ROWS=2)
+    past = datetime.now(UTC) - timedelta(hours=1)
+
+    ONE.perform_bulk([[1], [2], [3]], at=past)
+
+    assert not any(ONE.perform_bulk([[1], [2], [3]], at=past))
+
+
 def test_only_jobs_that_are_stored_are_announced() -> None:
     heard = []
 

@@ -30,6 +30,7 @@ from faktory_django.models import Job, Lease, ScheduledJob, UniqueLock
 from tests.worker.running import database_url
 
 from .actors import run_together, seeded
+from .stock import a_push
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -153,6 +154,7 @@ def test_a_push_waits_for_another_that_has_not_committed_and_is_refused_then(
     first.commit()
 
     [refusal] = waits.result(10)
+    assert refusal.words == "NOTUNIQUE Job not unique"
     assert refusal.other == UniqueLock.objects.get().jid
     assert Job.objects.count() == 1
 
@@ -188,6 +190,16 @@ def test_it_does_not_wait_for_ever(
     assert Job.objects.count() == 1
     assert execute(connection, "SHOW lock_timeout") == [("0",)]
     assert push_keys(["a", "b"]) == []
+
+
+def test_plain_jobs_among_unique_ones_are_stored(override_faktory: Callable[..., None]) -> None:
+    override_faktory(MAX_BULK_ROWS=2)
+    jobs = [wanted("a"), a_push("plain-0001"), wanted("a"), a_push("plain-0002"), wanted("b")]
+
+    [refusal] = push(jobs)
+
+    assert refusal.place == 2
+    assert [j.jid for j in Job.objects.order_by("id")] == [jobs[n].jid for n in (0, 1, 3, 4)]
 
 
 def test_the_callers_own_lock_timeout_is_left_as_it_was() -> None:
