@@ -23,33 +23,41 @@ CREATE OR REPLACE FUNCTION faktory_django_keep_v1(
 )
 RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
+DECLARE
+    moment CONSTANT timestamptz := clock_timestamp();
 BEGIN
-INSERT INTO {FINISHED} (
-    bucket, jid, jobtype, queue, outcome, pushed, enqueued_at, started_at, finished_at,
-    run_seconds, attempts, wid, body, failure, result, mark, remark
-)
-SELECT faktory_django_bucket_v1((g.keep ->> 'days')::int, m.at), g.jid, g.jobtype, g.queue,
-    g.outcome,
-    CASE WHEN g.body ^@ '{{"created_at":"' THEN split_part(left(g.body, 80), '"', 4) END,
-    g.enqueued_at, to_timestamp((g.note ->> 'started')::float8), m.at,
-    (g.note ->> 'ran')::float8,
-    coalesce(
-        (g.note ->> 'attempt')::int,
-        coalesce((substring(g.failure FROM '"retry_count":(\\d{{1,6}})'))::int + 1, 0)
-            + (g.outcome = 'done')::int
-    ),
-    coalesce(g.note ->> 'wid', ''), CASE WHEN g.keep ? 'args' THEN g.body END,
-    CASE WHEN g.outcome IN ('failed', 'dead', 'discarded') THEN g.note ->> 'error' END,
-    CASE WHEN g.outcome = 'done' THEN g.note ->> 'result' END, g.note ->> 'mark',
-    coalesce(g.note ->> 'remark', '')
-FROM (SELECT clock_timestamp()) AS m(at), (
-    SELECT p.*, p.traits -> 'keep' AS keep
-    FROM unnest(
-        jids, queues, jobtypes, enqueued_ats, bodies, failures, traits, outcomes, notes
-    ) AS p(jid, queue, jobtype, enqueued_at, body, failure, traits, outcome, note)
-) AS g
-WHERE g.keep IS NOT NULL
-AND g.outcome IN ('done', 'failed', 'dead', 'discarded', 'expired', 'cancelled');
+    WITH given AS MATERIALIZED (
+        SELECT p.*, (p.traits -> 'keep' ->> 'days')::int AS days
+        FROM unnest(
+            jids, queues, jobtypes, enqueued_ats, bodies, failures, traits, outcomes, notes
+        ) AS p(jid, queue, jobtype, enqueued_at, body, failure, traits, outcome, note)
+        WHERE p.traits ? 'keep'
+        AND p.outcome IN ('done', 'failed', 'dead', 'discarded', 'expired', 'cancelled')
+    ), buckets AS MATERIALIZED (
+        -- of few different days, while a date is dear
+        SELECT d.days, faktory_django_bucket_v1(d.days, moment) AS bucket
+        FROM (SELECT DISTINCT g.days FROM given g) AS d
+    )
+    INSERT INTO {FINISHED} (
+        bucket, jid, jobtype, queue, outcome, pushed, enqueued_at, started_at, finished_at,
+        run_seconds, attempts, wid, body, failure, result, mark, remark
+    )
+    SELECT b.bucket, g.jid, g.jobtype, g.queue, g.outcome,
+        CASE WHEN g.body ^@ '{{"created_at":"' THEN split_part(left(g.body, 80), '"', 4) END,
+        g.enqueued_at, to_timestamp((g.note ->> 'started')::float8), moment,
+        (g.note ->> 'ran')::float8,
+        coalesce(
+            (g.note ->> 'attempt')::int,
+            coalesce((substring(g.failure FROM '"retry_count":(\\d{{1,6}})'))::int + 1, 0)
+                + (g.outcome = 'done')::int
+        ),
+        coalesce(g.note ->> 'wid', ''),
+        CASE WHEN g.traits -> 'keep' ? 'args' THEN g.body END,
+        CASE WHEN g.outcome IN ('failed', 'dead', 'discarded') THEN g.note ->> 'error' END,
+        CASE WHEN g.outcome = 'done' THEN g.note ->> 'result' END, g.note ->> 'mark',
+        coalesce(g.note ->> 'remark', '')
+    FROM given g
+    JOIN buckets b ON b.days = g.days;
 END
 $$
 """

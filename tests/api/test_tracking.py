@@ -117,8 +117,17 @@ def test_what_was_said_stays_when_the_job_fails_or_goes() -> None:
     assert [s.is_over for s in found] == [False, True, True]
 
 
-def test_a_status_is_one_query(django_assert_num_queries: Callable[..., Any]) -> None:
+def test_a_status_is_one_query_and_one_more_when_it_is_nowhere(
+    django_assert_num_queries: Callable[..., Any],
+) -> None:
+    @job
+    def work() -> None: ...
+
+    handle = work.perform_async()
+
     with django_assert_num_queries(1):
+        assert Job.status(handle.jid).state == "waiting"
+    with django_assert_num_queries(2):
         assert Job.status("nobody-there").state == "unknown"
 
 
