@@ -219,6 +219,7 @@ def until_cancelled(path: str) -> None:
     while not current_job().cancelled:
         time.sleep(0.01)
     note(path, "cancelled")
+    current_job().progress(50)
     current_job().check_cancelled()
     note(path, "went on")
 

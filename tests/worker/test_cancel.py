@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db import connection
 
+from faktory_django import Job
+from faktory_django.lifecycle import stats
 from faktory_django.lifecycle.cancel import cancel
-from faktory_django.models import Cancel, CounterDelta, RetryJob
+from faktory_django.models import Cancel, RetryJob
 from tests.jobapp import jobs
 from tests.waiting import until
 
@@ -19,15 +21,13 @@ from .running import Ledger, Worker, left, no_job_is_left
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from faktory_django import Job
-
     Start = Callable[..., Worker]
 
 NOBODY = {"job": 0, "scheduled": 0, "retry": 0, "dead": 0}
 
 
 def counted(name: str) -> int:
-    return sum(CounterDelta.objects.values_list(name, flat=True))
+    return stats.totals()[name]
 
 
 def test_a_thread_hears_of_it_at_once_and_may_raise(start: Start, ledger: Ledger) -> None:
@@ -45,6 +45,7 @@ def test_a_thread_hears_of_it_at_once_and_may_raise(start: Start, ledger: Ledger
     assert counted("discarded") == 1
     assert ledger.lines == ["started", "cancelled"]
     worker.wait_for_log(f"{handle.jid} cancelled in")
+    until(lambda: Job.status(handle.jid).state == "cancelled", "who asks hears of it")
 
 
 def test_a_coroutine_is_cancelled(start: Start, ledger: Ledger) -> None:
