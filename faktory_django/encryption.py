@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,6 +74,22 @@ def seal(jobtype: str, args: str, kinds: Mapping[str, str], *, named: bool) -> s
     noted += ',"kwargs":true' if named else ""
     token = ring.encrypt(f'{{"args":{args}{noted}}}'.encode())
     return f'["{token.decode()}"]'
+
+
+@sensitive_variables()
+def hidden(text: str) -> str:
+    """Return what stands for a text of encrypted arguments where it may be read: a hash of it.
+
+    Under the newest key, so the same text has another hash after a change of keys. Raises
+    EncryptionNotReady without one.
+    """
+    keys = settings.get().encryption_keys
+    if not keys:
+        raise EncryptionNotReady(f"a limit of an encrypted job cannot be told: {NO_KEY}")
+    digest = blake2b(
+        text.encode("utf-8", "replace"), key=keys[0].encode(), digest_size=16, person=b"limit"
+    )
+    return f"#{digest.hexdigest()}"
 
 
 @sensitive_variables()

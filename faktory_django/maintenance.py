@@ -6,6 +6,7 @@ Any number of processes may do them at a time: each statement skips what another
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from django.db import InterfaceError, OperationalError
 
 from faktory_django import crontab, settings
-from faktory_django.lifecycle import cron, dead, operations, reap, stats, track
+from faktory_django.lifecycle import cron, dead, limits, operations, reap, stats, track
 from faktory_django.lifecycle.cron_code import EVERY_SECONDS, Declarer
 from faktory_django.lifecycle.due import Promoter
 from faktory_django.models import Counter
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 # No other chore waits longer for a person's act on many jobs.
 OPERATE_SECONDS = 0.25
+# Rates let jobs go no more often.
+ADMIT_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -68,6 +71,10 @@ class Maintenance:
     workers: Tally = field(default_factory=Tally)
     # how far the look at tracked jobs has come, by jid
     tracked: str = ""
+    # how far the look at limits has come, by key
+    limited: str = ""
+    # when a rate lets more jobs go, by the monotonic clock
+    let_go_at: float = math.inf
     chores: list[Chore] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -81,6 +88,8 @@ class Maintenance:
             Chore("trim", 60.0, self.trim),
             Chore("operate", 15.0, self.operate),
             Chore("track", 30.0, self.track),
+            Chore("limits", 1.0, self.admit),
+            Chore("repair", 60.0, self.repair),
         ]
 
     def tick(self, connection: BaseDatabaseWrapper) -> None:
@@ -176,6 +185,22 @@ class Maintenance:
         keep = settings.get().track_minutes
         self.tracked = track.trim(connection, keep_minutes=keep, after=self.tracked)
         return 1.0 if self.tracked else None
+
+    def admit(self, connection: BaseDatabaseWrapper) -> float | None:
+        """Let in what waits for limits and was missed; come again when a rate lets more jobs go."""
+        missed = limits.admit_missed(connection, after=self.limited)
+        self.limited = missed.after
+        now = time.monotonic()
+        if missed.next_seconds is not None:
+            self.let_go_at = min(self.let_go_at, now + missed.next_seconds + 0.001)
+        if missed.after:
+            return ADMIT_SECONDS
+        at, self.let_go_at = self.let_go_at, math.inf
+        return None if at == math.inf else max(ADMIT_SECONDS, at - now)
+
+    def repair(self, connection: BaseDatabaseWrapper) -> float | None:
+        """Give up what jobs hold that are gone; come again at once while there are many."""
+        return 0.0 if limits.repair(connection) >= 1_000 else None
 
     def trim(self, connection: BaseDatabaseWrapper) -> float | None:
         """Delete what is old; come again at once while there are many."""

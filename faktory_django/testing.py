@@ -21,6 +21,7 @@ from faktory_django.lifecycle.announce import announce_moved
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.fail import Failing, fail
 from faktory_django.lifecycle.fetch import Claimed, Consumer
+from faktory_django.lifecycle.limits import admit_missed
 from faktory_django.lifecycle.track import Report, later
 from faktory_django.worker.runner import Outcome, arun, conclude, prepare, run
 
@@ -69,9 +70,10 @@ def drain(
     """Run jobs that wait in these queues, or in all, until none is left; also what they push.
 
     They run here and now, one after the other, in the test's own transaction if there is one.
-    Scheduled jobs and retries stay where they are. With raise_errors the first exception of a
-    job is raised, after the job has moved to where it belongs. Raises RuntimeError after limit
-    jobs: something pushes itself; InvalidQueueName for a name that no queue can have.
+    Scheduled jobs and retries stay where they are, and jobs for which a rate limit has no room.
+    With raise_errors the first exception of a job is raised, after the job has moved to where it
+    belongs. Raises RuntimeError after limit jobs: something pushes itself; InvalidQueueName for a
+    name that no queue can have.
     """
     for name in queues:
         if wrong := settings.check_queue_name(name):
@@ -81,6 +83,7 @@ def drain(
     notes = Notes()
     consumer = Consumer(f"drain-{secrets.token_hex(8)}")
     while True:
+        _let_in(connection)
         names = list(queues) or [row[0] for row in execute(connection, QUEUES)]
         consumer.next_sweep = 0.0  # what is not found then is not there
         turn = consumer.turn(connection, names, 1) if names else None
@@ -97,6 +100,13 @@ def drain(
             drained.errors.append(f"{outcome.error.errtype}: {outcome.error.message}")
             if raise_errors and raised is not None:
                 raise raised
+
+
+def _let_in(connection: BaseDatabaseWrapper) -> None:
+    """Let in what waits for limits, as upkeep does."""
+    missed = admit_missed(connection)
+    while missed.after:
+        missed = admit_missed(connection, after=missed.after)
 
 
 @contextmanager
@@ -138,7 +148,8 @@ def _finish(
     queues: Sequence[str],
     outcome: Outcome,
 ) -> None:
-    lease, acks = outcome.claimed.lease, LeaseAck(outcome.claimed.lease, ends=True)
+    lease, traited = outcome.claimed.lease, outcome.claimed.traits is not None
+    acks = LeaseAck(lease, ends=True, traited=traited)
     with transaction.atomic(using=connection.alias):
         if outcome.verdict is not None:
             verdict: Any = outcome.verdict

@@ -12,8 +12,10 @@ from faktory_django.errors import InvalidArguments, InvalidOption
 from faktory_django.features.cron import ALL, LAST, POLICIES
 from faktory_django.schedule import read
 
+from . import noted
 from . import options as checks
 from .jobs import Job
+from .requests import PushRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -93,6 +95,8 @@ def entry(
     read(schedule, zone)
     text, kinds = arguments.encode(args, kwargs or {}, max_depth=_depth())
     custom = dict(options.pop("custom", None) or {})
+    told = {option: options.pop(option) for option in noted.OPTIONS & options.keys()}
+    custom = {**_noted(jobtype, args, kwargs or {}, told), **custom}
     if note := payload.noted(kinds, named=bool(kwargs)):
         custom[payload.MARK] = note
     return crontab.Declared(
@@ -106,6 +110,17 @@ def entry(
         within_seconds=check_missed(missed, within),
         **options,
     )
+
+
+def _noted(
+    jobtype: str, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what options of features become in the custom of each job of an entry."""
+    if not options:
+        return {}
+    definition = registry.find(jobtype)
+    encrypt = definition is not None and definition.encrypt
+    return noted.noted(PushRequest("", jobtype, args, kwargs, options, {}, encrypt=encrypt))
 
 
 def check_name(name: Any) -> None:

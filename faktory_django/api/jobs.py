@@ -17,7 +17,7 @@ from faktory_django.errors import (
     InvalidTime,
 )
 
-from . import inspection
+from . import inspection, limits
 from . import options as checks
 from .middleware import push_chain
 from .requests import PushRequest, checked
@@ -81,6 +81,8 @@ class Job(Generic[P, R]):
         Raises InvalidOption or InvalidQueueName.
         """
         checks.check_options(options, checks.PUSH_OPTIONS)
+        if "limit" in options:
+            limits.check_keys(self.jobtype, options["limit"], self._signature)
         return Job(self._function, self.definition, {**self._options, **options})
 
     @staticmethod
@@ -257,6 +259,7 @@ def job(function: Any = None, /, **options: Any) -> Any:
 
     Options: name, aliases, queue, priority (-100 to 100), retry (-1 to 1000), reserve_for
     (60 to 86400 s), timeout_seconds (at most reserve_for), backtrace, custom, using, atomic,
+    limit (a Limit, a Rate or a list of them),
     backoff (retries so far -> seconds or timedelta), retry_on, discard_on (exception classes),
     on_dead (called with the job hash of a job that died), redact (words of keys and parameters
     whose values no page shows), encrypt (the arguments are stored encrypted).
@@ -282,6 +285,8 @@ def _define(wrapped: Any, options: Mapping[str, Any]) -> Job[Any, Any]:
             "for a transaction belongs to one thread"
         )
     _check_timeout(options)
+    if "limit" in options:
+        limits.check_keys(jobtype, options["limit"], inspect.signature(function))
     if options.get("encrypt") and not encryption.is_installed():
         raise InvalidOption(f"{jobtype} has encrypt=True: {encryption.NO_EXTRA}")
     own: dict[str, Any] = {

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from faktory_django.features.limits import MARK
+
+from . import limit_keys
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .requests import PushRequest
 
 # Each returns its entries for one push. A feature adds its own line here, and its options below.
-_NOTES: Final[tuple[Callable[[PushRequest], dict[str, Any]], ...]] = ()
-OPTIONS: Final[frozenset[str]] = frozenset()
+_NOTES: Final[tuple[Callable[[PushRequest], dict[str, Any]], ...]] = (limit_keys.noted,)
+OPTIONS: Final[frozenset[str]] = frozenset({MARK})
 
 
 def are_asked_for(request: PushRequest) -> bool:

@@ -18,6 +18,8 @@ from faktory_django.errors import (
     InvalidTime,
 )
 
+from . import limits
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -159,6 +161,7 @@ PUSH_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     "backtrace": _whole("backtrace", 0, 50),
     "custom": _custom,
     "using": _using,
+    "limit": limits.check_option,
 }
 JOB_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     **PUSH_OPTIONS,

@@ -33,12 +33,17 @@ OTHER_ACTS: Final[dict[str, Any]] = {
     "stop": pgettext_lazy("act", "Stop"),
     "run": pgettext_lazy("act", "Run now"),
     "push": pgettext_lazy("act", "Edit a copy and push"),
+    "throttle": pgettext_lazy("act", "Throttle"),
+    "unthrottle": pgettext_lazy("act", "Remove the throttle"),
+    "release": pgettext_lazy("act", "Release"),
 }
 TARGETS: Final[dict[str, Any]] = {
     **{name: found.title for name, found in LISTS.items()},
     "queue": gettext_lazy("Queue"),
     "process": gettext_lazy("Process"),
     "cron": gettext_lazy("Cron entry"),
+    "throttle": gettext_lazy("Throttle"),
+    "limit": gettext_lazy("Limit"),
 }
 
 

@@ -9,6 +9,7 @@ from faktory_django.contents import Contents
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.holders import Hold, holds
 from faktory_django.lifecycle.lanes import FIRST_RANK
+from faktory_django.lifecycle.limits import Wait, waits
 from faktory_django.models import DeadJob, Job, RetryJob, ScheduledJob
 
 from . import access
@@ -63,12 +64,16 @@ WHERE j.id = ANY(%(ids)b::bigint[])
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One job, where it is, who holds it, and how many come before it while it waits."""
+    """One job, where it is, who holds it, and how many come before it while it waits.
+
+    limit is what it waits for before it enters its queue.
+    """
 
     place: str
     job: AnyJob
     hold: Hold | None = None
     ahead: Count | None = None
+    limit: Wait | None = None
 
     @property
     def key(self) -> str:
@@ -84,7 +89,7 @@ class Row:
 def rows(request: HttpRequest, jid: str) -> list[Row]:
     """Return the jobs of a jid in queues that this person may see, the latest first.
 
-    Six queries at most.
+    Seven queries at most.
     """
     return [row for row in _rows(jid) if access.opens(request, row.job.queue, "view")]
 
@@ -103,7 +108,11 @@ def _in_queues(found: Sequence[AnyJob]) -> Iterable[Row]:
     held = holds(ids)
     waiting = [key for key in ids if key not in held]
     before = _ahead(waiting) if waiting else {}
-    return [Row("waiting", job, held.get(job.pk), before.get(job.pk)) for job in found]
+    limits = waits([key for key in waiting if key not in before])
+    return [
+        Row("waiting", job, held.get(job.pk), before.get(job.pk), limits.get(job.pk))
+        for job in found
+    ]
 
 
 def _ahead(ids: Sequence[int]) -> dict[int, Count]:

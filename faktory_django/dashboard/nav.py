@@ -23,6 +23,7 @@ PAGES: Final[dict[str, Any]] = {
     "scheduled": _("Scheduled"),
     "dead": _("Dead"),
     "cron": _("Cron"),
+    "throttles": _("Throttles"),
     "types": _("Job types"),
     "storage": _("Storage"),
     "audit": pgettext_lazy("list of what people did", "Audit"),

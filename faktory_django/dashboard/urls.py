@@ -18,6 +18,7 @@ from . import (
     sets,
     stats,
     storage,
+    throttles,
     types,
 )
 from .converters import AnyText
@@ -43,6 +44,7 @@ urlpatterns = [
     path("jobs/<text:jid>/", job.job, name="job"),
     path("jobs/<text:jid>/copy/", job_edit.job_edit, name="job_edit"),
     path("cron/", cron.cron, name="cron"),
+    path("throttles/", throttles.throttle_list, name="throttles"),
     path("storage/", storage.storage, name="storage"),
     path("types/", types.types, name="types"),
     path("types/<text:jobtype>/", types.type_page, name="type"),

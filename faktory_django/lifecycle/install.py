@@ -15,10 +15,12 @@ from faktory_django.notify import WAKE_FUNCTION
 from .by_jid import ACK_FUNCTION
 from .connection import execute
 from .lanes import PLACE_FUNCTION
+from .limits import FUNCTIONS as LIMIT_FUNCTIONS
 from .push import PUSH_ALIKE_FUNCTION, PUSH_FUNCTION, SCHEDULE_FUNCTION
 from .push_traits import PUSH_TRAITS_FUNCTION
 from .settle import END_FUNCTION, SETTLE_FUNCTION
 from .stats import ADD_FUNCTION
+from .throttles import PERMITS_FUNCTION
 from .turn import TURN_FUNCTION
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ FUNCTIONS: Final = (
     PUSH_FUNCTION,
     PUSH_ALIKE_FUNCTION,
     SCHEDULE_FUNCTION,
+    PERMITS_FUNCTION,
+    *LIMIT_FUNCTIONS,
     PLACE_FUNCTION,
     PUSH_TRAITS_FUNCTION,
     SETTLE_FUNCTION,
@@ -67,7 +71,10 @@ SELECT name
 FROM unnest(ARRAY['faktory_django_push_v1', 'faktory_django_push_alike_v1',
     'faktory_django_schedule_v1', 'faktory_django_turn_v1', 'faktory_django_wake_v1',
     'faktory_django_add_v1', 'faktory_django_ack_v1', 'faktory_django_place_v1',
-    'faktory_django_push_traits_v1', 'faktory_django_settle_v1', 'faktory_django_end_v1']) AS name
+    'faktory_django_push_traits_v1', 'faktory_django_settle_v1', 'faktory_django_end_v1',
+    'faktory_django_permits_v1', 'faktory_django_limit_place_v1', 'faktory_django_limit_go_v1',
+    'faktory_django_admit_key_v1', 'faktory_django_admit_v1', 'faktory_django_limit_release_v1',
+    'faktory_django_admit_missed_v1']) AS name
 WHERE to_regproc(name) IS NULL
 """
 

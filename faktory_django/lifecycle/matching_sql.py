@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from .lanes import FIRST_RANK
+from .lanes import FIRST_RANK, LIMITED_RANK
 from .mutate import PLACES, TABLES
 
 if TYPE_CHECKING:
@@ -33,15 +33,28 @@ FROM (
     SELECT 0::smallint AS rank
     UNION
     SELECT v.rank FROM faktory_django_level v WHERE v.queue = %(queue)s
+    UNION
+    SELECT {limited}::smallint
 ) AS l
 CROSS JOIN LATERAL (
-    SELECT r.pos, r.job_id
-    FROM faktory_django_ready r
-    WHERE r.queue = %(queue)s AND r.rank = l.rank
-    AND r.pos {beyond} CASE WHEN l.rank = %(major)s::smallint THEN %(minor)s::bigint
-        ELSE {nowhere} END
-    ORDER BY r.pos {up}
-    LIMIT %(window)s
+    SELECT CASE WHEN l.rank = %(major)s::smallint THEN %(minor)s::bigint ELSE {nowhere} END AS pos
+) AS edge
+CROSS JOIN LATERAL (
+    (
+        SELECT r.pos, r.job_id
+        FROM faktory_django_ready r
+        WHERE r.queue = %(queue)s AND r.rank = l.rank AND r.pos {beyond} edge.pos
+        ORDER BY r.pos {up}
+        LIMIT %(window)s
+    )
+    UNION ALL
+    (
+        SELECT w.job_id, w.job_id
+        FROM faktory_django_limitedjob w
+        WHERE l.rank = {limited} AND w.queue = %(queue)s AND w.job_id {beyond} edge.pos
+        ORDER BY w.job_id {up}
+        LIMIT %(window)s
+    )
 ) AS r
 WHERE l.rank {within} %(major)s::smallint
 ORDER BY l.rank {down}, r.pos {up}
@@ -60,6 +73,10 @@ CROSS JOIN LATERAL (
     SELECT r.rank, r.pos
     FROM faktory_django_ready r
     WHERE r.queue = j.queue AND r.rank IN (2 * j.priority + 1, {first}) AND r.job_id = j.id
+    UNION
+    SELECT {limited}::smallint, w.job_id
+    FROM faktory_django_limitedjob w
+    WHERE w.job_id = j.id
 ) AS r
 WHERE j.jid = %(jid)s AND j.queue = %(queue)s
 AND (r.rank {beyond_rank} %(major)s::smallint
@@ -100,7 +117,10 @@ _SOME = "SELECT s.id, s.queue, s.jobtype, s.jid FROM {table} s LIMIT %(window)s"
 _SOME_WAITING = """
 SELECT j.id, j.queue, j.jobtype, j.jid
 FROM (
-    SELECT r.job_id FROM faktory_django_ready r WHERE r.queue = %(queue)s LIMIT %(window)s
+    (SELECT r.job_id FROM faktory_django_ready r WHERE r.queue = %(queue)s LIMIT %(window)s)
+    UNION ALL
+    (SELECT w.job_id FROM faktory_django_limitedjob w WHERE w.queue = %(queue)s LIMIT %(window)s)
+    LIMIT %(window)s
 ) AS r
 JOIN faktory_django_job j ON j.id = r.job_id
 """
@@ -168,6 +188,7 @@ def _window(target: str, backwards: bool, by_jid: bool, *, narrow: bool) -> str:
         within=">=" if backwards else "<=",
         nowhere=LONGEST_BIGINT if backwards else 0,
         first=FIRST_RANK,
+        limited=LIMITED_RANK,
     )
     return places if narrow else _WAITING.format(places=places)
 

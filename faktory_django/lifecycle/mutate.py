@@ -19,6 +19,7 @@ from .connection import database, execute
 from .dead import Buried, push_on_dead
 from .discarded import DISCARDED
 from .lanes import FIRST_RANK, READIED
+from .limits import admit_placed
 from .settle import settled
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ _TAKE_WAITING: Final = f"""{WANTED}, entries AS (
 )
 """
 _KILL_WAITING = f"""
-WITH {_TAKE_WAITING}, died AS (
+WITH {{take}}, died AS (
     INSERT INTO faktory_django_deadjob
         (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits, died_at)
     SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits,
@@ -127,17 +128,36 @@ SELECT queue, jobtype, body, failure, (SELECT count(*) FROM settled)
 FROM gone
 """
 _DISCARD_WAITING = f"""
-WITH {_TAKE_WAITING}, {DISCARDED}
+WITH {{take}}, {DISCARDED}
 SELECT 1, (SELECT count(*) FROM settled)
 FROM gone
+"""
+# A job that waits for a limit has no ready entry: what says so is the proof.
+_TAKE_LIMITED: Final = """entries AS (
+    DELETE FROM faktory_django_limitedjob w
+    WHERE w.job_id = ANY(ARRAY(
+        SELECT w.job_id
+        FROM faktory_django_limitedjob w
+        WHERE w.job_id = ANY(%(ids)b::bigint[])
+        ORDER BY w.job_id
+        FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING w.job_id
+), gone AS MATERIALIZED (
+    DELETE FROM faktory_django_job j
+    WHERE j.id = ANY(ARRAY(SELECT job_id FROM entries))
+    RETURNING j.*
+)
 """
 AT_PUSH: Final = "r.rank = 2 * j.priority AND r.pos = j.id"
 _PLACES = (
     AT_PUSH,
     f"r.rank IN (2 * j.priority + 1, {FIRST_RANK}) AND r.job_id = j.id",
 )
-KILL_WAITING: Final = tuple(_KILL_WAITING.format(place=place) for place in _PLACES)
-DISCARD_WAITING: Final = tuple(_DISCARD_WAITING.format(place=place) for place in _PLACES)
+# Those that wait for a limit first: the end of one that holds it would let them into their queue.
+_TAKES = (_TAKE_LIMITED, *(_TAKE_WAITING.format(place=place) for place in _PLACES))
+KILL_WAITING: Final = tuple(_KILL_WAITING.format(take=take) for take in _TAKES)
+DISCARD_WAITING: Final = tuple(_DISCARD_WAITING.format(take=take) for take in _TAKES)
 
 
 # The text that a pattern is matched against is the whole job hash, as payload.whole() gives it.
@@ -172,7 +192,10 @@ class Filter(NamedTuple):
 
 def requeue(target: str, ids: Sequence[int], *, using: str | None = None) -> int:
     """Put entries of "scheduled", "retries" or "dead" at the end of their queues; count them."""
-    return int(execute(database(using), REQUEUE[target], {"ids": sorted(ids)})[0][0])
+    connection = database(using)
+    count, _woken, placed = execute(connection, REQUEUE[target], {"ids": sorted(ids)})[0]
+    admit_placed(connection, placed)
+    return int(count)
 
 
 def kill(target: str, ids: Sequence[int], *, using: str | None = None) -> int:
@@ -284,10 +307,13 @@ def _literal(character: str) -> str:
 def _take_waiting(
     connection: BaseDatabaseWrapper, statements: Sequence[str], ids: Sequence[int]
 ) -> list[tuple[Any, ...]]:
-    """Take jobs by their place; only when some are not there, those that have come back."""
-    by_place, returned = statements
+    """Take jobs that wait for a limit, those at their place, and those that have come back.
+
+    What comes later is only looked at when some were not there.
+    """
     wanted = sorted(set(ids))
-    rows = execute(connection, by_place, {"ids": wanted})
-    if len(rows) < len(wanted):
-        rows += execute(connection, returned, {"ids": wanted})
+    rows: list[tuple[Any, ...]] = []
+    for sql in statements:
+        if len(rows) < len(wanted):
+            rows += execute(connection, sql, {"ids": wanted})
     return rows

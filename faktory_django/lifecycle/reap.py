@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 EXPIRED_ERROR: Final = Error.cut("ReservationExpired", "Faktory job reservation expired")
 
 
+_DEATH: Final = (
+    """'{"failed_at":"' || """ + RFC3339.format("clock_timestamp()") + """ || '",' || %(failure)s"""
+)
+
 # blamed: the jobs that ran when the process died; NULL when nobody knows: all of them.
 # Of these the ones that had crashed most often are: their neighbours most likely did nothing.
 REAP: Final = f"""
@@ -59,11 +63,11 @@ WITH held AS MATERIALIZED (
     INSERT INTO faktory_django_deadjob
         (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits, died_at)
     SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body,
-        '{{"failed_at":"' || {RFC3339.format("clock_timestamp()")} || '",' || %(failure)s,
+        {_DEATH},
         traits, clock_timestamp()
     FROM poison
     RETURNING *
-), {settled("died", outcome="'dead'")}, counted AS (
+), {settled("poison", outcome="'dead'", failure=_DEATH)}, counted AS (
     INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, reaped)
     SELECT date_trunc('minute', clock_timestamp()), queue, jobtype, count(*)
     FROM found

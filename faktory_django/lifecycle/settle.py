@@ -18,7 +18,7 @@ CREATE OR REPLACE FUNCTION faktory_django_settle_v1(
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     -- a PERFORM for each feature, in lock order
-    RETURN;
+    PERFORM faktory_django_limit_release_v1(ids, traits);
 END
 $$
 """

@@ -7,9 +7,11 @@ from .dashboard import Dashboard
 from .held import DeadJob, RetryJob, ScheduledJob
 from .job import Job
 from .lease import Lease
+from .limit import LimitedJob, LimitSlot, RateUse
 from .process import Process, Waiter
 from .queue import Queue
 from .ready import Level, Ready
+from .throttle import Throttle
 from .track import Track
 
 __all__ = [
@@ -26,12 +28,16 @@ __all__ = [
     "Job",
     "Lease",
     "Level",
+    "LimitSlot",
+    "LimitedJob",
     "Operation",
     "Process",
     "Queue",
+    "RateUse",
     "Ready",
     "RetryJob",
     "ScheduledJob",
+    "Throttle",
     "Track",
     "Waiter",
 ]

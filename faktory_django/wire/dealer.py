@@ -18,7 +18,7 @@ from django.db import Error as DjangoDatabaseError
 from faktory_django import payload, settings
 from faktory_django.lifecycle import reservation
 from faktory_django.lifecycle.beat import STOP_WAITING, WAIT
-from faktory_django.lifecycle.fetch import Consumer
+from faktory_django.lifecycle.fetch import AGAIN_SECONDS, Consumer
 from faktory_django.lifecycle.turn import CLAIM_EACH
 from faktory_django.settings import check_queue_name
 
@@ -169,7 +169,7 @@ class Dealer:
                 raise DatabaseGone(NOT_THERE)
             found = await self._claim(names, asking)
             if len(found) < len(asking) and await self._register(names):
-                found += await self._claim(names, asking[len(found) :])
+                found |= await self._claim(names, [w for w in asking if w not in found])
         except DatabaseGone as wrong:
             self._in_doubt = True
             self._fail(asking, str(wrong))
@@ -179,7 +179,7 @@ class Dealer:
         else:
             self._deal(asking, found)
 
-    async def _claim(self, names: tuple[str, ...], asking: list[Waiter]) -> list[Claimed]:
+    async def _claim(self, names: tuple[str, ...], asking: list[Waiter]) -> dict[Waiter, Claimed]:
         wids = [w.client.session.wid or "" for w in asking]
         params = self._consumer.claim_params(names, wids)
         stirs = self._stirs
@@ -189,15 +189,17 @@ class Dealer:
         # only what was looked for from the beginning is known not to be there, and only if
         # nothing has come while the answer was under way
         nothing_left = len(turn.jobs) < len(asking) and turn.swept and stirs == self._stirs
+        if turn.contended:
+            nothing_left = False
+            asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._look_for, set(names))
         if nothing_left and self._covers(names):
             self._empty_since[names] = time.monotonic()
-        return turn.jobs
+        return {asking[job.place - 1]: job for job in turn.jobs if job.place is not None}
 
-    def _deal(self, asking: list[Waiter], found: list[Claimed]) -> None:
-        jobs = iter(found)
+    def _deal(self, asking: list[Waiter], found: dict[Waiter, Claimed]) -> None:
         for waiter in asking:
             waiter.asked = False
-            job = next(jobs, None)
+            job = found.get(waiter)
             if job is None:
                 if waiter.over:
                     self._answer(waiter, frames.NIL)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PLAIN: Final = (
     *("overview", "busy", "queues", "scheduled", "retries", "dead", "errors", "cron"),
+    "throttles",
     *("types", "storage", "audit"),
 )
 # What comes after a hyphen in a name tells pages of one URL apart.

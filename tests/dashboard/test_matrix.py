@@ -34,6 +34,7 @@ NEEDS: Final[dict[str, dict[str, str]]] = {
     "queues": READ | {"POST": "act"},
     "queue": READ,
     "cron": READ | {"POST": "act"},
+    "throttles": READ | {"POST": "act"},
     "scheduled": READ,
     "retries": READ,
     "dead": READ,

@@ -19,6 +19,7 @@ from faktory_django.lifecycle.retry import Error, judge
 TABLES = (
     *("job", "ready", "level", "lease", "scheduledjob", "retryjob", "deadjob"),
     *("queue", "process", "waiter", "counter", "counterdelta", "operation", "auditentry", "track"),
+    *("throttle", "limitedjob", "limitslot", "rateuse"),
     *("crontick", "cronentry", "crondeclaration"),
 )
 _numbers = itertools.count()
