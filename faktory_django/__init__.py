@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from faktory_django.api.cron import periodic
     from faktory_django.api.inspection import JobStatus
     from faktory_django.api.jobs import Job, job
+    from faktory_django.api.limits import Limit, Rate
     from faktory_django.api.storing import JobHandle
     from faktory_django.errors import (
         Discard,
@@ -51,9 +52,11 @@ __all__ = [
     "JobStatus",
     "JobTimeout",
     "Kill",
+    "Limit",
     "NoResult",
     "NotUnique",
     "PayloadTooLarge",
+    "Rate",
     "ReservationLost",
     "Retry",
     "Snooze",
@@ -68,6 +71,8 @@ _HOMES = {
     "Job": "api.jobs",
     "JobHandle": "api.storing",
     "JobStatus": "api.inspection",
+    "Limit": "api.limits",
+    "Rate": "api.limits",
     "current_job": "api.context",
     "job": "api.jobs",
     "periodic": "api.cron",

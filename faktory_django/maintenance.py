@@ -6,6 +6,7 @@ Any number of processes may do them at a time: each statement skips what another
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from faktory_django.lifecycle import (
     cron,
     cursors,
     dead,
+    limits,
     operations,
     partitions,
     reap,
@@ -41,6 +43,8 @@ logger = logging.getLogger(__name__)
 OPERATE_SECONDS = 0.25
 # Rows that are deleted at a time, of those that are in no partition of their own.
 PIECES = 10_000
+# Rates let jobs go no more often.
+ADMIT_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -84,6 +88,10 @@ class Maintenance:
     tracked: str = ""
     # and the look at checkpoints
     kept: str = ""
+    # how far the look at limits has come, by key
+    limited: str = ""
+    # when a rate lets more jobs go, by the monotonic clock
+    let_go_at: float = math.inf
     chores: list[Chore] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -99,6 +107,8 @@ class Maintenance:
             Chore("track", 30.0, self.track),
             Chore("past", 600.0, self.keep_past),
             Chore("cursors", 60.0, self.trim_cursors),
+            Chore("limits", 1.0, self.admit),
+            Chore("repair", 60.0, self.repair),
         ]
 
     def tick(self, connection: BaseDatabaseWrapper) -> None:
@@ -220,6 +230,22 @@ class Maintenance:
         """Forget the checkpoints of jobs that are nowhere; a second between two pages."""
         self.kept = cursors.trim(connection, after=self.kept)
         return 1.0 if self.kept else None
+
+    def admit(self, connection: BaseDatabaseWrapper) -> float | None:
+        """Let in what waits for limits and was missed; come again when a rate lets more jobs go."""
+        missed = limits.admit_missed(connection, after=self.limited)
+        self.limited = missed.after
+        now = time.monotonic()
+        if missed.next_seconds is not None:
+            self.let_go_at = min(self.let_go_at, now + missed.next_seconds + 0.001)
+        if missed.after:
+            return ADMIT_SECONDS
+        at, self.let_go_at = self.let_go_at, math.inf
+        return None if at == math.inf else max(ADMIT_SECONDS, at - now)
+
+    def repair(self, connection: BaseDatabaseWrapper) -> float | None:
+        """Give up what jobs hold that are gone; come again at once while there are many."""
+        return 0.0 if limits.repair(connection) >= 1_000 else None
 
     def trim(self, connection: BaseDatabaseWrapper) -> float | None:
         """Delete what is old; come again at once while there are many."""

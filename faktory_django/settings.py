@@ -12,6 +12,7 @@ from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 from django.views.decorators.debug import sensitive_variables
 
+from faktory_django import throttling
 from faktory_django.errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -116,6 +117,9 @@ class FaktorySettings:
     log_days: int = _setting(7, 0, 366)
     log_lines: int = _setting(1_000, 1, 100_000)
 
+    # how many jobs of a queue may be in work at a time, by queue
+    throttles: dict[str, throttling.Limits] = field(default_factory=dict)
+
     # periodic jobs, by their names
     cron: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -179,6 +183,8 @@ def check_value(name: str, value: Any, *, name_shown: str) -> Any:
 
 def _checked(key: str, value: Any, option: Any) -> Any:
     default, low, high = default_of(option), option.metadata.get("low"), option.metadata.get("high")
+    if option.name == "throttles":
+        return _checked_throttles(key, value)
     if isinstance(default, tuple):
         return _checked_list(key, value, option.name)
     if isinstance(default, bool) or isinstance(value, bool):
@@ -268,6 +274,14 @@ def _check_cron(key: str, entries: dict[Any, Any]) -> None:
     for name, entry in entries.items():
         if not isinstance(name, str) or not isinstance(entry, dict):
             raise InvalidOption(f"{key} must be dicts by name, got {name!r}: {entry!r}")
+
+
+def _checked_throttles(key: str, value: Any) -> dict[str, throttling.Limits]:
+    if not isinstance(value, dict):
+        raise InvalidOption(f"{key} must be dicts by queue, got {value!r:.200}")
+    for name in value:
+        _refuse(key, check_queue_name(name))
+    return {name: throttling.check(f"{key}[{name!r}]", said) for name, said in value.items()}
 
 
 _OWN_CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {

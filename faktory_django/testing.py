@@ -22,6 +22,7 @@ from faktory_django.lifecycle.announce import announce_moved
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.fail import fail
 from faktory_django.lifecycle.fetch import Claimed, Consumer
+from faktory_django.lifecycle.limits import admit_missed
 from faktory_django.lifecycle.log_lines import Said
 from faktory_django.lifecycle.start import sort_out, unlocking
 from faktory_django.lifecycle.track import Report, later
@@ -99,9 +100,10 @@ def drain(
     """Run jobs that wait in these queues, or in all, until none is left; also what they push.
 
     They run here and now, one after the other, in the test's own transaction if there is one.
-    Scheduled jobs and retries stay where they are. With raise_errors the first exception of a
-    job is raised, after the job has moved to where it belongs. Raises RuntimeError after limit
-    jobs: something pushes itself; InvalidQueueName for a name that no queue can have.
+    Scheduled jobs and retries stay where they are, and jobs for which a rate limit has no room.
+    With raise_errors the first exception of a job is raised, after the job has moved to where it
+    belongs. Raises RuntimeError after limit jobs: something pushes itself; InvalidQueueName for a
+    name that no queue can have.
     """
     for name in queues:
         if wrong := settings.check_queue_name(name):
@@ -111,6 +113,7 @@ def drain(
     notes = Notes()
     consumer = Consumer(f"drain-{secrets.token_hex(8)}")
     while True:
+        _let_in(connection)
         names = list(queues) or [row[0] for row in execute(connection, QUEUES)]
         consumer.next_sweep = 0.0  # what is not found then is not there
         turn = _claim(connection, consumer, names) if names else None
@@ -142,6 +145,13 @@ def _claim(
         expiry.throw_away(connection, found.expired)
         consumer.turn(connection, queues, 0, [LeaseAck(found.expired[0].lease, ends=True)])
     return None
+
+
+def _let_in(connection: BaseDatabaseWrapper) -> None:
+    """Let in what waits for limits, as upkeep does."""
+    missed = admit_missed(connection)
+    while missed.after:
+        missed = admit_missed(connection, after=missed.after)
 
 
 @contextmanager

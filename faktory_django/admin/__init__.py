@@ -16,6 +16,7 @@ from faktory_django.models import (
     Queue,
     RetryJob,
     ScheduledJob,
+    Throttle,
 )
 
 from .counters import CounterAdmin
@@ -26,6 +27,7 @@ from .jobs import JobAdmin
 from .processes import ProcessAdmin
 from .queues import QueueAdmin
 from .sets import DeadJobAdmin, RetryJobAdmin, ScheduledJobAdmin
+from .throttles import ThrottleAdmin
 
 __all__ = [
     "CounterAdmin",
@@ -38,6 +40,7 @@ __all__ = [
     "QueueAdmin",
     "RetryJobAdmin",
     "ScheduledJobAdmin",
+    "ThrottleAdmin",
 ]
 
 admin.site.register(Dashboard, DashboardAdmin)
@@ -47,6 +50,7 @@ admin.site.register(RetryJob, RetryJobAdmin)
 admin.site.register(DeadJob, DeadJobAdmin)
 admin.site.register(FinishedJob, FinishedJobAdmin)
 admin.site.register(Queue, QueueAdmin)
+admin.site.register(Throttle, ThrottleAdmin)
 admin.site.register(CronEntry, CronEntryAdmin)
 admin.site.register(Process, ProcessAdmin)
 admin.site.register(Counter, CounterAdmin)

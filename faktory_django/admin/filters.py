@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MAX_CHOICES = 100
 
-# The jobs of a queue that come next, lane by lane, and those in work.
+# The jobs of a queue that come next, lane by lane, those in work, and those that wait for limits.
 JOBS_OF_QUEUE = """
 (
     SELECT head.job_id
@@ -42,6 +42,8 @@ JOBS_OF_QUEUE = """
 )
 UNION ALL
 SELECT unnest(ids) FROM faktory_django_lease
+UNION ALL
+(SELECT w.job_id FROM faktory_django_limitedjob w WHERE w.queue = %s ORDER BY w.job_id LIMIT %s)
 """
 JOBS_IN_WORK = "SELECT unnest(ids) FROM faktory_django_lease"
 
@@ -69,7 +71,8 @@ class ReadyQueueFilter(KnownQueues):
         del request
         if (queue := self.value()) is None:
             return None
-        found = RawSQL(JOBS_OF_QUEUE, [queue, queue, WINDOW, FAIR_RANK, WINDOW])  # noqa: S611
+        values = [queue, queue, WINDOW, FAIR_RANK, WINDOW, queue, WINDOW]
+        found = RawSQL(JOBS_OF_QUEUE, values)  # noqa: S611 - constant
         return queryset.filter(pk__in=found, queue=queue)
 
 

@@ -17,7 +17,7 @@ from faktory_django.errors import (
     InvalidTime,
 )
 
-from . import cancelling, fairness, inspection, results, unique
+from . import cancelling, fairness, inspection, limits, results, unique
 from . import options as checks
 from .middleware import push_chain
 from .requests import PushRequest, checked
@@ -82,6 +82,8 @@ class Job(Generic[P, R]):
         """
         checks.check_options(options, checks.PUSH_OPTIONS)
         fairness.check_signature(self.jobtype, self._signature, options)
+        if "limit" in options:
+            limits.check_keys(self.jobtype, options["limit"], self._signature)
         return Job(self._function, self.definition, {**self._options, **options})
 
     @staticmethod
@@ -303,7 +305,8 @@ def job(function: Any = None, /, **options: Any) -> Any:
 
     Options: name, aliases, queue, priority (-100 to 100), retry (-1 to 1000), reserve_for
     (60 to 86400 s), timeout_seconds (at most reserve_for), backtrace, custom, using, history (1 to
-    366 days or a timedelta for which it is kept when it has ended, False), keep_result, atomic,
+    366 days or a timedelta for which it is kept when it has ended, False), keep_result,
+    limit (a Limit, a Rate or a list of them), atomic,
     backoff (retries so far -> seconds or timedelta), retry_on, discard_on (exception classes),
     unique_for (seconds or timedelta: no other job with the same arguments is let in for so long),
     unique_until ("success" or "start"), unique_key (names of arguments, or a callable that takes
@@ -333,6 +336,8 @@ def _define(wrapped: Any, options: Mapping[str, Any]) -> Job[Any, Any]:
         )
     _check_timeout(options)
     fairness.check_signature(jobtype, inspect.signature(function), options)
+    if "limit" in options:
+        limits.check_keys(jobtype, options["limit"], inspect.signature(function))
     if options.get("encrypt") and not encryption.is_installed():
         raise InvalidOption(f"{jobtype} has encrypt=True: {encryption.NO_EXTRA}")
     own: dict[str, Any] = {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from . import expiry, fairness, kept, unique
+from faktory_django.features import limits
+
+from . import expiry, fairness, kept, limit_keys, unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,9 +19,10 @@ _NOTES: Final[tuple[Callable[[PushRequest], dict[str, Any]], ...]] = (
     expiry.noted,
     kept.note,
     fairness.note,
+    limit_keys.noted,
 )
 OPTIONS: Final[frozenset[str]] = frozenset(
-    {*unique.OPTIONS, *expiry.OPTIONS, *kept.OPTIONS, *fairness.OPTIONS}
+    {*unique.OPTIONS, *expiry.OPTIONS, *kept.OPTIONS, *fairness.OPTIONS, limits.MARK}
 )
 
 

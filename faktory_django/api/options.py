@@ -19,6 +19,8 @@ from faktory_django.errors import (
 )
 from faktory_django.features import expiry, fairness, history, unique
 
+from . import limits
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -228,6 +230,7 @@ PUSH_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     expiry.AT: _moment,
     "fairness_key": _fairness_key,
     "fairness_weight": _fairness_weight,
+    "limit": limits.check_option,
 }
 JOB_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     **PUSH_OPTIONS,

@@ -35,6 +35,8 @@ OTHER_ACTS: Final[dict[str, Any]] = {
     "cancel": pgettext_lazy("call a job off", "Cancel"),
     "force": pgettext_lazy("call a job off", "End by force"),
     "push": pgettext_lazy("act", "Edit a copy and push"),
+    "throttle": pgettext_lazy("act", "Throttle"),
+    "unthrottle": pgettext_lazy("act", "Remove the throttle"),
     "release": pgettext_lazy("act", "Release"),
 }
 TARGETS: Final[dict[str, Any]] = {
@@ -44,6 +46,8 @@ TARGETS: Final[dict[str, Any]] = {
     "process": gettext_lazy("Process"),
     "cron": gettext_lazy("Cron entry"),
     "lock": gettext_lazy("Unique lock"),
+    "throttle": gettext_lazy("Throttle"),
+    "limit": gettext_lazy("Limit"),
 }
 
 

@@ -45,7 +45,8 @@ SELECT {_UP_TO.format(table="ready")},
     ), (
         SELECT coalesce(sum(p.concurrency), 0) FROM faktory_django_process p
         WHERE p.kind = 'python'
-    )
+    ),
+    {_UP_TO.format(table="limitedjob")}
 """
 PLACES: Final = ("queues", "scheduled", "retries", "dead")
 
@@ -87,6 +88,8 @@ def counts(request: HttpRequest) -> dict[str, Count]:
     """
     if "faktory_counts" not in vars(request):
         row = execute(database(None), COUNTS, {"cap": CAP})[0]
+        # what waits for a limit waits in its queue too
+        row = (row[0] + row[10], row[1] + max(row[11], 0), *row[2:])
         pairs = zip(PLACES, row[0:8:2], row[1:8:2], strict=True)
         found = {place: capped(size, estimate) for place, size, estimate in pairs}
         found |= {"busy": Count(int(row[8])), "slots": Count(int(row[9]))}

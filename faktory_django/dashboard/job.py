@@ -18,6 +18,7 @@ from faktory_django.search import quoted
 
 from . import access, checkpoint, job_rows, locks, past, progress, why
 from .error_groups import pattern_of
+from .limit_keys import shown_key
 from .lists import LISTS
 from .page import came_from, is_fragment, now, page, render
 from .progress import Progress
@@ -204,7 +205,7 @@ def _shown(
         row=row,
         state=state_of(row),
         reasons=[
-            *reasons(row, served[queue], at, retry),
+            *reasons(row, served[queue], at, retry, may_see_args=may["args"]),
             *why.expiring(expiry_of(row), at),
             *why.locked(lock, row.job.jid, at),
         ],
@@ -228,7 +229,9 @@ def state_of(row: Row) -> str:
     return "running" if started else "claimed"
 
 
-def reasons(row: Row, service: Service, at: datetime, retry: int) -> Sequence[why.Reason]:
+def reasons(
+    row: Row, service: Service, at: datetime, retry: int, *, may_see_args: bool
+) -> Sequence[why.Reason]:
     """Return why a job is not running, or what it is doing."""
     ours, found, attempts = settings.get(), row.job, row.contents.attempts
     if row.hold is not None:
@@ -237,7 +240,8 @@ def reasons(row: Row, service: Service, at: datetime, retry: int) -> Sequence[wh
         return why.working(row.hold, at, reserve_for=limit, silent_seconds=silent)
     if row.place == "waiting":
         waited = (at - found.enqueued_at).total_seconds() if found.enqueued_at else 0.0
-        return why.waiting(service, row.ahead, waited, row.others)
+        key = shown_key(row.limit.key, args=may_see_args) if row.limit else ""
+        return why.waiting(service, row.ahead, waited, row.others, row.limit, key)
     if row.place == "dead":
         return why.dead(attempts, retry, ours.dead_max_days)
     due_at: datetime = getattr(found, "due_at")  # noqa: B009 - of two of the four tables

@@ -9,6 +9,7 @@ from faktory_django.contents import Contents
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.holders import Hold, holds
 from faktory_django.lifecycle.lanes import FAIR_RANK, FIRST_RANK
+from faktory_django.lifecycle.limits import Wait, waits
 from faktory_django.models import DeadJob, Job, RetryJob, ScheduledJob
 
 from . import access
@@ -81,7 +82,8 @@ WHERE j.id = ANY(%(ids)b::bigint[])
 class Row:
     """One job, where it is, who holds it, and how many come before it while it waits.
 
-    others is how many of those before it have another fairness key, when it waits for its turn.
+    others is how many of those before it have another fairness key, when it waits for its turn;
+    limit is what it waits for before it enters its queue.
     """
 
     place: str
@@ -89,6 +91,7 @@ class Row:
     hold: Hold | None = None
     ahead: Count | None = None
     others: Count | None = None
+    limit: Wait | None = None
 
     @property
     def key(self) -> str:
@@ -104,7 +107,7 @@ class Row:
 def rows(request: HttpRequest, jid: str) -> list[Row]:
     """Return the jobs of a jid in queues that this person may see, the latest first.
 
-    Six queries at most.
+    Seven queries at most.
     """
     return [row for row in _rows(jid) if access.opens(request, row.job.queue, "view")]
 
@@ -129,8 +132,16 @@ def _in_queues(found: Sequence[AnyJob]) -> Iterable[Row]:
     held = holds(ids)
     waiting = [key for key in ids if key not in held]
     before = _ahead(waiting) if waiting else {}
+    limits = waits([key for key in waiting if key not in before])
     return [
-        Row("waiting", job, held.get(job.pk), *before.get(job.pk, (None, None))) for job in found
+        Row(
+            "waiting",
+            job,
+            held.get(job.pk),
+            *before.get(job.pk, (None, None)),
+            limit=limits.get(job.pk),
+        )
+        for job in found
     ]
 
 

@@ -24,6 +24,7 @@ PAGES: Final[dict[str, Any]] = {
     "dead": _("Dead"),
     "finished": pgettext_lazy("jobs that have ended", "History"),
     "cron": _("Cron"),
+    "throttles": _("Throttles"),
     "types": _("Job types"),
     "storage": _("Storage"),
     "audit": pgettext_lazy("list of what people did", "Audit"),

@@ -21,7 +21,8 @@ SELECT (
 UNSERVED: Final = """
 SELECT q.name, q.paused
 FROM faktory_django_queue q
-WHERE EXISTS (SELECT FROM faktory_django_ready r WHERE r.queue = q.name)
+WHERE (EXISTS (SELECT FROM faktory_django_ready r WHERE r.queue = q.name)
+    OR EXISTS (SELECT FROM faktory_django_limitedjob w WHERE w.queue = q.name))
 AND (q.paused OR NOT EXISTS (
     SELECT FROM faktory_django_process p
     WHERE p.kind = 'python' AND p.state = 'running' AND q.name = ANY(p.queues)

@@ -25,9 +25,15 @@ LIMIT %(limit)s
 FLAGS: Final = """
 SELECT n.name, coalesce(q.paused, false), EXISTS (
     SELECT FROM faktory_django_waiter w WHERE n.name = ANY(w.queues)
-)
+), t.concurrency, t.per_worker, CASE WHEN t.concurrency IS NULL THEN 0 ELSE (
+    SELECT count(*)
+    FROM faktory_django_lease l
+    WHERE l.queue = n.name AND l.claimed_at > coalesce(
+        clock_timestamp() - t.timeout_seconds * interval '1 s', '-infinity')
+) END
 FROM unnest(%(names)b::text[]) AS n(name)
 LEFT JOIN faktory_django_queue q ON q.name = n.name
+LEFT JOIN faktory_django_throttle t ON t.queue = n.name
 """
 
 
@@ -49,6 +55,7 @@ class Service:
 
     Workers on the wire name their queues only when they fetch; asking says that somebody who
     waits has named this one. upkeep says that a process lives that moves jobs that are due.
+    permits and per_worker are those of its throttle, None without.
     """
 
     queue: str
@@ -61,6 +68,9 @@ class Service:
     wire: int = 0
     asking: bool = False
     upkeep: bool = True
+    permits: int | None = None
+    per_worker: int | None = None
+    taken: int = 0
 
     @property
     def full(self) -> bool:
@@ -78,7 +88,15 @@ def services(names: Iterable[str], now: datetime) -> dict[str, Service]:
     return {name: service(name, workers, *flags[name]) for name in wanted}
 
 
-def service(name: str, workers: Sequence[Worker], paused: bool, asking: bool) -> Service:  # noqa: FBT001
+def service(
+    name: str,
+    workers: Sequence[Worker],
+    paused: bool,  # noqa: FBT001
+    asking: bool,  # noqa: FBT001
+    permits: int | None = None,
+    per_worker: int | None = None,
+    taken: int = 0,
+) -> Service:
     """Add up who serves a queue."""
     ours = [w for w in workers if w.kind == "python" and name in w.queues]
     live = [w for w in ours if not w.silent]
@@ -94,6 +112,9 @@ def service(name: str, workers: Sequence[Worker], paused: bool, asking: bool) ->
         wire=sum(w.kind == "wire" and w.state == "running" and not w.silent for w in workers),
         asking=asking,
         upkeep=any(w.kind != "wire" and not w.silent for w in workers),
+        permits=permits,
+        per_worker=per_worker,
+        taken=taken,
     )
 
 

@@ -21,6 +21,7 @@ from . import (
     sets,
     stats,
     storage,
+    throttles,
     types,
 )
 from .converters import AnyText
@@ -49,6 +50,7 @@ urlpatterns = [
     path("jobs/<text:jid>/cancel/", cancelling.cancel, name="cancel"),
     path("cron/", cron.cron, name="cron"),
     path("locks/", locks.locks, name="locks"),
+    path("throttles/", throttles.throttle_list, name="throttles"),
     path("storage/", storage.storage, name="storage"),
     path("types/", types.types, name="types"),
     path("types/<text:jobtype>/", types.type_page, name="type"),

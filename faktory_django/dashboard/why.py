@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from faktory_django.lifecycle.holders import Hold
+    from faktory_django.lifecycle.limits import Wait
     from faktory_django.models import UniqueLock
 
     from .counts import Count
@@ -35,15 +36,23 @@ class Reason:
 
 
 def waiting(
-    service: Service, ahead: Count | None, waited_seconds: float, others: Count | None = None
+    service: Service,
+    ahead: Count | None,
+    waited_seconds: float,
+    others: Count | None = None,
+    limit: Wait | None = None,
+    key: str = "",
 ) -> list[Reason]:
     """Say why a job in a queue is not running; ahead is how many come before it.
 
-    others is how many of these have another fairness key, of a job that has one.
+    others is how many of these have another fairness key, of a job that has one; limit is what it
+    waits for outside of its queue, key what that may be called here.
     """
+    if limit is not None:
+        return [*_limited(limit, key), *_unserved(service)]
     if ahead is None:
         return [Reason(_("It is on its way between its queue and a worker. Look again."))]
-    found = list(_unserved(service))
+    found = [*_unserved(service), *_throttled(service)]
     if not found and service.full:
         found.append(Reason(_all_busy(service)))
     found.append(_place(service, ahead))
@@ -165,6 +174,48 @@ def _unserved(service: Service) -> Iterator[Reason]:
             "Start one: manage.py faktory_worker --queue %(queue)s"
         )
         yield Reason(text % names, grave=True)
+
+
+def _throttled(service: Service) -> Iterator[Reason]:
+    if service.permits is not None and service.taken >= service.permits:
+        text = _('Queue "%(queue)s" is throttled: %(taken)s of %(permits)s permits are taken.')
+        counts = {
+            "taken": figures.exact(service.taken),
+            "permits": figures.exact(service.permits),
+        }
+        yield Reason(text % {"queue": service.queue, **counts})
+    if service.per_worker is not None:
+        text = ngettext(
+            'Queue "%(queue)s" is throttled: each process runs %(count)s of its jobs at a time.',
+            'Queue "%(queue)s" is throttled: each process runs %(count)s of its jobs at a time.',
+            service.per_worker,
+        )
+        count = figures.exact(service.per_worker)
+        yield Reason(text % {"queue": service.queue, "count": count})
+
+
+def _limited(limit: Wait, key: str) -> Iterator[Reason]:
+    said = {
+        "key": key,
+        "taken": figures.exact(limit.taken),
+        "allowed": figures.exact(limit.allowed),
+    }
+    if limit.per_seconds is None:
+        text = _('It waits for the limit "%(key)s": %(taken)s of %(allowed)s slots are taken.')
+        yield Reason(text % said)
+    else:
+        text = _(
+            'It waits for the limit "%(key)s": %(taken)s of %(allowed)s jobs have begun in the '
+            "last %(duration)s."
+        )
+        yield Reason(text % {**said, "duration": figures.duration(limit.per_seconds)})
+    if limit.before:
+        text = ngettext(
+            "%(count)s job waits for it before this one.",
+            "%(count)s jobs wait for it before this one.",
+            limit.before,
+        )
+        yield Reason(text % {"count": figures.exact(limit.before)})
 
 
 def _all_busy(service: Service) -> str:

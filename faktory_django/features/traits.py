@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from . import expiry, fairness, history, unique
+from . import expiry, fairness, history, limits, unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,6 +38,7 @@ _RULES: Final[tuple[Callable[[Mapping[str, Any], Pushed], dict[str, Any]], ...]]
     expiry.traits,
     lambda custom, pushed: history.traits(custom, queue=pushed.queue, defaults=pushed.history),
     fairness.traits,
+    limits.traits,
 )
 # The keys of `custom` that lead to traits.
 KEYS: Final[frozenset[str]] = frozenset(
@@ -49,6 +50,7 @@ KEYS: Final[frozenset[str]] = frozenset(
         history.RESULT,
         fairness.KEY,
         fairness.WEIGHT,
+        limits.MARK,
     }
 )
 _MARKS: Final = tuple(f'"{key}"'.encode() for key in sorted(KEYS))

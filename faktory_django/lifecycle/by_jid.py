@@ -35,12 +35,12 @@ class Holding(NamedTuple):
 # Sorted by jid, so that two groups of acks lock in one order. What one asker waited for and
 # another has ended is passed over: LIMIT counts the rows that could be locked.
 _HELD: Final = """
-SELECT a.nr, l.id AS lease, l.ids[1] AS job, l.claimed_at, l.wid
+SELECT a.nr, l.id AS lease, l.ids[1] AS job, l.claimed_at, l.wid, l.queue
 FROM (
     SELECT * FROM unnest({jids}, {wids}) WITH ORDINALITY AS a(jid, wid, nr) ORDER BY a.jid, a.nr
 ) AS a
 CROSS JOIN LATERAL (
-    SELECT l.id, l.ids, l.claimed_at, l.wid
+    SELECT l.id, l.ids, l.claimed_at, l.wid, l.queue
     FROM faktory_django_lease l
     WHERE l.jid = a.jid AND (a.wid IS NULL OR l.wid = a.wid)
     ORDER BY l.id
@@ -70,6 +70,7 @@ DECLARE
     job_ids bigint[];
     claims timestamptz[];
     holders text[];
+    freed text[];
     one record;
     last_queue text;
     last_jobtype text;
@@ -78,13 +79,18 @@ DECLARE
     waits int[];
     runs int[];
 BEGIN
-    SELECT array_agg(h.lease), array_agg(h.job), array_agg(h.claimed_at), array_agg(h.wid)
-    INTO lease_ids, job_ids, claims, holders
+    SELECT array_agg(h.lease), array_agg(h.job), array_agg(h.claimed_at), array_agg(h.wid),
+        array_agg(h.queue) FILTER (WHERE h.queue IS NOT NULL)
+    INTO lease_ids, job_ids, claims, holders, freed
     FROM ({_HELD.format(jids="jids", wids="wids")}) AS h;
     IF lease_ids IS NULL THEN
         RETURN 0;
     END IF;
     DELETE FROM faktory_django_lease l WHERE l.id = ANY(lease_ids);
+    IF freed IS NOT NULL THEN
+        -- permits of throttled queues
+        PERFORM faktory_django_wake_v1(freed, cardinality(freed));
+    END IF;
     FOR one IN
         WITH ended AS (
             DELETE FROM faktory_django_job j WHERE j.id = ANY(job_ids)

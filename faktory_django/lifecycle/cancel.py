@@ -13,10 +13,10 @@ from django.db import transaction
 
 from faktory_django.notify import CANCEL, CHANNEL
 
-from .cancelled import CANCELLED
+from .cancelled import CANCELLED, CANCELLED_OF_SET
 from .connection import database, execute
 from .fail import Failing, fail
-from .mutate import ENTRIES, TABLES, TAKE_WAITING
+from .mutate import ENTRIES, TABLES, TAKES
 from .retry import Fate, Verdict
 
 if TYPE_CHECKING:
@@ -56,17 +56,17 @@ WITH gone AS (
     DELETE FROM {{table}} s
     WHERE s.id = ANY(%(ids)b::bigint[])
     RETURNING s.*
-), {CANCELLED}
+), {CANCELLED_OF_SET}
 SELECT jid
 FROM gone
 """
 _TAKE_WAITING = f"""
-WITH {TAKE_WAITING}, {CANCELLED}
+WITH {{take}}, {CANCELLED}
 SELECT jid
 FROM gone
 """
 TAKE: Final = {name: (_TAKE.format(table=TABLES[name]),) for name in SETS} | {
-    "waiting": tuple(_TAKE_WAITING.format(place=place) for place in ENTRIES)
+    "waiting": tuple(_TAKE_WAITING.format(take=take) for take in TAKES)
 }
 
 # Somebody claims it at this moment: once that is over it is seen where it is.

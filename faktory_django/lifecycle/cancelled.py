@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from .settle import settled
+from .settle import OF_A_SET, settled
 
 # Whether the holder of a job j was asked to stop it.
 ASKED: Final = "EXISTS (SELECT FROM faktory_django_cancel c WHERE c.job_id = j.id)"
 
-# What follows the CTE `gone` of jobs: features settle them, those who track them hear of it.
-_SETTLED = settled("gone", outcome="'cancelled'").strip().replace("settled", "settled_off", 1)
-CANCELLED: Final = f"""
-{_SETTLED}, told AS (
+# What follows the CTE `gone` of jobs, or of entries of a set: features settle them, those who
+# track them hear of it.
+_CANCELLED: Final = """
+{settled}, told AS (
     UPDATE faktory_django_track t
     SET "end" = 'cancelled', ended_at = clock_timestamp()
     FROM gone g
@@ -25,6 +25,15 @@ CANCELLED: Final = f"""
     GROUP BY queue, jobtype
 )
 """
+
+
+def _settled(key: str = "e.id") -> str:
+    text = settled("gone", outcome="'cancelled'", key=key)
+    return text.strip().replace("settled", "settled_off", 1)
+
+
+CANCELLED: Final = _CANCELLED.format(settled=_settled())
+CANCELLED_OF_SET: Final = _CANCELLED.format(settled=_settled(OF_A_SET))
 
 # Of the jobs that leave a holder without an end, those that were asked to stop do not return.
 _DROPPED = """

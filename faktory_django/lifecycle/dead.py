@@ -9,7 +9,7 @@ from faktory_django import payload, registry
 
 from .connection import execute
 from .push import Push, push
-from .settle import settled
+from .settle import OF_A_SET, settled
 from .track import FORGOTTEN
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ WITH newest AS (
     DELETE FROM faktory_django_deadjob d
     WHERE d.id = ANY(ARRAY(SELECT id FROM old))
     RETURNING d.*
-), {FORGOTTEN}, {settled("gone", outcome="'purged'")}
+), {FORGOTTEN}, {settled("gone", outcome="'purged'", key=OF_A_SET)}
 SELECT count(*), (SELECT count(*) FROM settled)
 FROM gone
 """

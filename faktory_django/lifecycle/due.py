@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .connection import execute
 from .lanes import READIED
+from .limits import admit_placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,7 +136,8 @@ def _promote(connection: BaseDatabaseWrapper, statement: str, mark: Watermark, l
     lower = mark.lower()
     params = {"after_at": lower[0], "after_id": lower[1], "limit": limit}
     started = time.monotonic()
-    count, due_at, last, *_ = execute(connection, statement, params)[0]
+    count, due_at, last, _woken, placed = execute(connection, statement, params)[0]
+    admit_placed(connection, placed)
     mark.looked(lower, time.monotonic() - started)
     if count:
         mark.after = (due_at, last)

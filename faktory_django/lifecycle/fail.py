@@ -152,6 +152,13 @@ WITH given AS MATERIALIZED (
 ), spent AS (
     DELETE FROM faktory_django_lease l
     WHERE l.id = ANY(ARRAY(SELECT id FROM singles))
+    RETURNING l.queue
+), woken AS MATERIALIZED (
+    -- permits of throttled queues are free
+    SELECT faktory_django_wake_v1(array_agg(DISTINCT queue), count(*)::int)
+    FROM spent
+    WHERE queue IS NOT NULL
+    HAVING count(*) > 0
 ), counted AS (
     INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, failed, discarded)
     SELECT date_trunc('minute', at), queue, jobtype,
@@ -161,7 +168,7 @@ WITH given AS MATERIALIZED (
     GROUP BY at, queue, jobtype
 ), {RECORDED.format(outcome=OUTCOME)}, {settled("ended", outcome=OUTCOME, note=NOTE)}
 SELECT id, fate, queue, jobtype, body, coalesce(failure, before), jid,
-    (SELECT count(*) FROM settled)
+    (SELECT count(*) FROM settled), (SELECT count(*) FROM woken)
 FROM ended
 """
 
@@ -175,7 +182,7 @@ def fail(connection: BaseDatabaseWrapper, failings: Sequence[Failing]) -> list[M
     with transaction.atomic(using=connection.alias, savepoint=False):
         params: dict[str, Any] = dict(zip(_NAMES, _columns(failings), strict=True))
         params["attempt_days"] = settings.get().attempt_days
-        moved = [Moved(*row[:-1]) for row in execute(connection, FAIL, params)]
+        moved = [Moved(*row[:7]) for row in execute(connection, FAIL, params)]
         push_on_dead(connection, [m for m in moved if m.fate == Fate.DEAD])
         if any(m.fate in _ENDED for m in moved):
             _note_end(connection, moved, failings)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+# When another claims from a throttled queue, come again after about so long.
+AGAIN_SECONDS: Final = 0.01
+
 
 # Where jobs take turns, new ones enter just above the head. One that was pushed while others were
 # claimed lies below the watermark, and would draw the next ones of its key down with it.
@@ -40,6 +43,8 @@ class Claimed(NamedTuple):
     failure: str | None
     body: str
     traits: str | None = None
+    # on the wire, for which of those that asked: 1 for the first
+    place: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,8 @@ class Turn:
 
     lost are the leases that did not end all their jobs; lease is set when one was made, even
     for entries whose jobs were discarded meanwhile; moment is in Unix seconds of the database;
-    swept: it looked from the beginning, so what it did not find was not there.
+    swept: it looked from the beginning, so what it did not find was not there. contended: it
+    passed over a throttled queue from which another was claiming, so a look soon is due.
     """
 
     jobs: list[Claimed]
@@ -56,6 +62,7 @@ class Turn:
     lease: int | None
     moment: float
     swept: bool
+    contended: bool = False
 
 
 class Trail(NamedTuple):
@@ -93,13 +100,17 @@ class Consumer:
         queues: Sequence[str],
         wanted: int,
         acks: Sequence[LeaseAck] = (),
+        *,
+        startable: int | None = None,
     ) -> Turn:
         """End what acks names, then claim up to wanted jobs of queues, the first one first.
 
-        A result shorter than wanted does not mean that the queues are empty.
+        From throttled queues only as many as can start at once; None: all that are wanted. A
+        result shorter than wanted does not mean that the queues are empty.
         """
         params = self._lanes(queues, wanted) | ack_params(acks)
         params["waiting"] = self.waiting or not self.listens
+        params["startable"] = wanted if startable is None else startable
         params["fast"] = settings.get().fast_acks
         return self.took(execute(connection, TURN, params), acks)
 
@@ -115,8 +126,8 @@ class Consumer:
 
     def took(self, rows: Sequence[tuple[Any, ...]], acks: Sequence[LeaseAck] = ()) -> Turn:
         """Take note of what a turn brought, and return it."""
-        counts, moment, sweep_ms, registered = rows[-1][10:]
-        jobs = [Claimed(*row[:10]) for row in rows[:-1]]
+        counts, moment, sweep_ms, registered, _, contended = rows[-1][10:]
+        jobs = [Claimed._make((*row[:10], row[14])) for row in rows[:-1]]
         for job in jobs:
             # the last of a lane stays; what a sweep finds sets the watermark back to it
             self.watermarks[job.queue, job.rank] = job.pos
@@ -128,7 +139,8 @@ class Consumer:
         if self.listens:
             self.waiting = registered
         lost = [ack for ack, n in zip(acks, counts, strict=True) if n != len(ack.ids)]
-        return Turn(jobs, lost, rows[-1][1], moment, swept=sweep_ms is not None)
+        swept = sweep_ms is not None
+        return Turn(jobs, lost, rows[-1][1], moment, swept=swept, contended=contended)
 
     def _lanes(self, queues: Sequence[str], wanted: int) -> dict[str, Any]:
         known = set(queues)
@@ -136,7 +148,8 @@ class Consumer:
         return {
             "holder": self.wid,
             "wanted": wanted,
-            "queues": list(queues),
+            # each once: a throttled queue is counted when it is come to
+            "queues": list(dict.fromkeys(queues)),
             "lane_queues": [queue for queue, _, _ in lanes],
             "lane_ranks": [rank for _, rank, _ in lanes],
             "lane_afters": [

@@ -26,6 +26,9 @@ TABLES: Final = (
     "faktory_django_counterdelta",
     "faktory_django_track",
     *partitions.TABLES,
+    "faktory_django_limitedjob",
+    "faktory_django_limitslot",
+    "faktory_django_rateuse",
 )
 SMALL: Final = 10_000
 _MANY: Final = "EXISTS (SELECT FROM {table} OFFSET %(small)s)"

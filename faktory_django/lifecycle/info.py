@@ -32,6 +32,7 @@ SELECT {_UP_TO.format(table="faktory_django_scheduledjob", where="")},
 """
 QUEUES: Final = f"""
 SELECT q.name, {_UP_TO.format(table="faktory_django_ready r", where="WHERE r.queue = q.name")}
+    + {_UP_TO.format(table="faktory_django_limitedjob w", where="WHERE w.queue = q.name")}
 FROM (
     SELECT q.name FROM faktory_django_queue q ORDER BY q.name LIMIT %(queues)s
 ) AS q

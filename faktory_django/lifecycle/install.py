@@ -19,11 +19,13 @@ from .expiry import EXPIRY_FUNCTION
 from .fairness import FAIR_NOW_FUNCTION, PLACE_FAIR_FUNCTION
 from .history import KEEP_FUNCTION
 from .lanes import PLACE_FUNCTION
+from .limits import FUNCTIONS as LIMIT_FUNCTIONS
 from .partitions import BUCKET_FUNCTION, PARTITIONS_FUNCTION, split
 from .push import PUSH_ALIKE_FUNCTION, PUSH_FUNCTION, SCHEDULE_FUNCTION
 from .push_traits import PUSH_TRAITS_FUNCTION
 from .settle import END_FUNCTION, SETTLE_FUNCTION
 from .stats import ADD_FUNCTION
+from .throttles import PERMITS_FUNCTION
 from .turn import TURN_FUNCTION
 from .unique_sql import FUNCTIONS as UNIQUE_FUNCTIONS
 
@@ -57,6 +59,8 @@ FUNCTIONS: Final = (
     PUSH_FUNCTION,
     PUSH_ALIKE_FUNCTION,
     SCHEDULE_FUNCTION,
+    PERMITS_FUNCTION,
+    *LIMIT_FUNCTIONS,
     PLACE_FUNCTION,
     EXPIRY_FUNCTION,
     *UNIQUE_FUNCTIONS,

@@ -9,6 +9,8 @@ FIRST_RANK: Final = 201
 # The lane of jobs that take turns by a key: of priority 0, so claims look at it and at rank 0 in
 # either order. The number lies below every priority's, none is free between.
 FAIR_RANK: Final = -201
+# In lists of a queue, what waits for a limit comes last, as if this were its lane.
+LIMITED_RANK: Final = -202
 _FRESH: Final = "nextval('faktory_django_job_id_seq')"
 # Jobs whose features say where they go: those that may have to wait, or that have turns.
 PLACED: Final = "ARRAY['limit', 'fair']"
@@ -86,7 +88,20 @@ RETURNED: Final = _into_lanes("back", rank="2 * e.priority + 1", pos=_FRESH, ord
 PLACE_FUNCTION: Final = f"""
 CREATE OR REPLACE FUNCTION faktory_django_place_v1(ids bigint[], front boolean)
 RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    limited bigint[];
 BEGIN
+    -- those that have limits wait for them first
+    SELECT coalesce(array_agg(j.id), '{{}}') INTO limited
+    FROM faktory_django_job j
+    WHERE j.id = ANY(ids) AND j.traits ? 'limit';
+    IF cardinality(limited) > 0 THEN
+        PERFORM faktory_django_limit_place_v1(limited, front);
+        ids := ARRAY(SELECT i FROM unnest(ids) AS i WHERE i <> ALL(limited) ORDER BY i);
+        IF cardinality(ids) = 0 THEN
+            RETURN;
+        END IF;
+    END IF;
     INSERT INTO faktory_django_ready (queue, rank, pos, job_id)
     SELECT j.queue, CASE WHEN front THEN {FIRST_RANK} ELSE 2 * j.priority END,
         CASE WHEN front THEN {_FRESH} ELSE j.id END, j.id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from .lanes import FAIR_RANK, FIRST_RANK
+from .lanes import FAIR_RANK, FIRST_RANK, LIMITED_RANK
 from .mutate import PLACES, TABLES
 from .partitions import FINISHED
 
@@ -42,15 +42,28 @@ FROM (
     SELECT 0::smallint AS rank, 0::smallint AS major
     UNION
     SELECT v.rank, {major} FROM faktory_django_level v WHERE v.queue = %(queue)s
+    UNION
+    SELECT {limited}::smallint, (2 * {limited})::smallint
 ) AS l
 CROSS JOIN LATERAL (
-    SELECT r.pos, r.job_id
-    FROM faktory_django_ready r
-    WHERE r.queue = %(queue)s AND r.rank = l.rank
-    AND r.pos {beyond} CASE WHEN l.major = %(major)s::smallint THEN %(minor)s::bigint
-        ELSE {nowhere} END
-    ORDER BY r.pos {up}
-    LIMIT %(window)s
+    SELECT CASE WHEN l.major = %(major)s::smallint THEN %(minor)s::bigint ELSE {nowhere} END AS pos
+) AS edge
+CROSS JOIN LATERAL (
+    (
+        SELECT r.pos, r.job_id
+        FROM faktory_django_ready r
+        WHERE r.queue = %(queue)s AND r.rank = l.rank AND r.pos {beyond} edge.pos
+        ORDER BY r.pos {up}
+        LIMIT %(window)s
+    )
+    UNION ALL
+    (
+        SELECT w.job_id, w.job_id
+        FROM faktory_django_limitedjob w
+        WHERE l.rank = {limited} AND w.queue = %(queue)s AND w.job_id {beyond} edge.pos
+        ORDER BY w.job_id {up}
+        LIMIT %(window)s
+    )
 ) AS r
 WHERE l.major {within} %(major)s::smallint
 ORDER BY l.major {down}, r.pos {up}
@@ -75,6 +88,10 @@ CROSS JOIN LATERAL (
         SELECT r.rank, r.pos
         FROM faktory_django_ready r
         WHERE r.queue = j.queue AND r.fair_key IS NOT NULL AND r.job_id = j.id
+        UNION
+        SELECT {limited}::smallint, w.job_id
+        FROM faktory_django_limitedjob w
+        WHERE w.job_id = j.id
     ) AS v
 ) AS l
 WHERE j.jid = %(jid)s AND j.queue = %(queue)s
@@ -116,7 +133,10 @@ _SOME = "SELECT s.id, s.queue, s.jobtype, s.jid, '' AS outcome FROM {table} s LI
 _SOME_WAITING = """
 SELECT j.id, j.queue, j.jobtype, j.jid, '' AS outcome
 FROM (
-    SELECT r.job_id FROM faktory_django_ready r WHERE r.queue = %(queue)s LIMIT %(window)s
+    (SELECT r.job_id FROM faktory_django_ready r WHERE r.queue = %(queue)s LIMIT %(window)s)
+    UNION ALL
+    (SELECT w.job_id FROM faktory_django_limitedjob w WHERE w.queue = %(queue)s LIMIT %(window)s)
+    LIMIT %(window)s
 ) AS r
 JOIN faktory_django_job j ON j.id = r.job_id
 """
@@ -188,6 +208,7 @@ def _window(target: str, backwards: bool, by_jid: bool, *, narrow: bool) -> str:
         nowhere=LONGEST_BIGINT if backwards else 0,
         first=FIRST_RANK,
         major=_MAJOR,
+        limited=LIMITED_RANK,
     )
     return places if narrow else _WAITING.format(places=places)
 

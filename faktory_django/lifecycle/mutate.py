@@ -17,9 +17,10 @@ from .announce import announce
 from .clock import RFC3339
 from .connection import database, execute
 from .dead import Buried, push_on_dead
-from .discarded import DISCARDED
+from .discarded import DISCARDED, DISCARDED_OF_SET
 from .lanes import FIRST_RANK, READIED
-from .settle import settled
+from .limits import admit_placed
+from .settle import OF_A_SET, settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -51,6 +52,7 @@ gone AS MATERIALIZED (
 )
 """
 _DEAD: Final = settled("gone", outcome="'dead'")
+_DEAD_OF_SET: Final = settled("gone", outcome="'dead'", key=OF_A_SET)
 _AGAIN: Final = "settled AS (SELECT FROM gone WHERE false)"
 _REQUEUE = f"""
 WITH {ENTERED}, {READIED}
@@ -85,11 +87,11 @@ FROM gone
 REQUEUE: Final = {name: _REQUEUE.format(table=table) for name, table in TABLES.items()}
 # What was dead dies again: nothing more happens to it.
 KILL: Final = {
-    name: _KILL.format(table=table, settled=_AGAIN if name == "dead" else _DEAD)
+    name: _KILL.format(table=table, settled=_AGAIN if name == "dead" else _DEAD_OF_SET)
     for name, table in TABLES.items()
 }
 DISCARD: Final = {
-    name: _DISCARD.format(table=table, discarded=DISCARDED) for name, table in TABLES.items()
+    name: _DISCARD.format(table=table, discarded=DISCARDED_OF_SET) for name, table in TABLES.items()
 }
 
 # The ready entry is the proof that nobody has claimed the job. Its place is known, but for a job
@@ -115,7 +117,7 @@ TAKE_WAITING: Final = f"""{WANTED}, entries AS (
 )
 """
 _KILL_WAITING = f"""
-WITH {TAKE_WAITING}, died AS (
+WITH {{take}}, died AS (
     INSERT INTO faktory_django_deadjob
         (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits, died_at)
     SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits,
@@ -127,17 +129,36 @@ SELECT queue, jobtype, body, failure, (SELECT count(*) FROM settled)
 FROM gone
 """
 _DISCARD_WAITING = f"""
-WITH {TAKE_WAITING}, {DISCARDED}
+WITH {{take}}, {DISCARDED}
 SELECT 1, (SELECT count(*) FROM settled)
 FROM gone
+"""
+# A job that waits for a limit has no ready entry: what says so is the proof.
+_TAKE_LIMITED: Final = """entries AS (
+    DELETE FROM faktory_django_limitedjob w
+    WHERE w.job_id = ANY(ARRAY(
+        SELECT w.job_id
+        FROM faktory_django_limitedjob w
+        WHERE w.job_id = ANY(%(ids)b::bigint[])
+        ORDER BY w.job_id
+        FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING w.job_id
+), gone AS MATERIALIZED (
+    DELETE FROM faktory_django_job j
+    WHERE j.id = ANY(ARRAY(SELECT job_id FROM entries))
+    RETURNING j.*
+)
 """
 AT_PUSH: Final = "r.rank = 2 * j.priority AND r.pos = j.id"
 RETURNED_PLACE: Final = f"r.rank IN (2 * j.priority + 1, {FIRST_RANK}) AND r.job_id = j.id"
 AT_ITS_TURN: Final = "r.fair_key IS NOT NULL AND r.job_id = j.id"
 # Where the entry of a job that waits can stand; the first is that of most.
 ENTRIES: Final = (AT_PUSH, RETURNED_PLACE, AT_ITS_TURN)
-KILL_WAITING: Final = tuple(_KILL_WAITING.format(place=place) for place in ENTRIES)
-DISCARD_WAITING: Final = tuple(_DISCARD_WAITING.format(place=place) for place in ENTRIES)
+# Those that wait for a limit first: the end of one that holds it would let them into their queue.
+TAKES: Final = (_TAKE_LIMITED, *(TAKE_WAITING.format(place=place) for place in ENTRIES))
+KILL_WAITING: Final = tuple(_KILL_WAITING.format(take=take) for take in TAKES)
+DISCARD_WAITING: Final = tuple(_DISCARD_WAITING.format(take=take) for take in TAKES)
 
 
 # The text that a pattern is matched against is the whole job hash, as payload.whole() gives it.
@@ -172,7 +193,10 @@ class Filter(NamedTuple):
 
 def requeue(target: str, ids: Sequence[int], *, using: str | None = None) -> int:
     """Put entries of "scheduled", "retries" or "dead" at the end of their queues; count them."""
-    return int(execute(database(using), REQUEUE[target], {"ids": sorted(ids)})[0][0])
+    connection = database(using)
+    count, _woken, placed = execute(connection, REQUEUE[target], {"ids": sorted(ids)})[0]
+    admit_placed(connection, placed)
+    return int(count)
 
 
 def kill(target: str, ids: Sequence[int], *, using: str | None = None) -> int:
@@ -284,7 +308,10 @@ def _literal(character: str) -> str:
 def _take_waiting(
     connection: BaseDatabaseWrapper, statements: Sequence[str], ids: Sequence[int]
 ) -> list[tuple[Any, ...]]:
-    """Take jobs by their place; when some are not there, those that came back or have turns."""
+    """Take jobs that wait for a limit, at their place, or elsewhere in their queue.
+
+    What comes later is only looked at when some were not there.
+    """
     wanted = sorted(set(ids))
     rows: list[tuple[Any, ...]] = []
     for statement in statements:

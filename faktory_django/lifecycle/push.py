@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -14,11 +14,12 @@ from faktory_django import settings
 from . import unique
 from .clock import RFC3339
 from .connection import database, execute, pipeline
+from .limits import admit, limit_keys
 from .push_traits import PUSH_TRAITS, refusals
 from .track import follow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
 
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -328,18 +329,26 @@ def _push(connection: BaseDatabaseWrapper, pushes: Sequence[Push]) -> list[Refus
         refused = refusals(execute(connection, *statement(pushes, wake=autocommit)))
     kept_out = {refusal.place for refusal in refused}
     tracked = [p.jid for place, p in enumerate(pushes) if p.tracked and place not in kept_out]
-    _after(connection, {p.queue for p in pushes}, len(pushes), tracked=tracked)
+    limits = limit_keys(pushes)
+    _after(connection, {p.queue for p in pushes}, len(pushes), tracked=tracked, limits=limits)
     return refused
 
 
 def _after(
-    connection: BaseDatabaseWrapper, queues: set[str], jobs: int, *, tracked: Sequence[str]
+    connection: BaseDatabaseWrapper,
+    queues: set[str],
+    jobs: int,
+    *,
+    tracked: Sequence[str],
+    limits: Collection[str] = (),
 ) -> None:
     if tracked:
         follow(tracked, using=connection.alias)
     if connection.in_atomic_block:
         # A worker that went idle between this statement and the COMMIT would not be told.
-        _wake_after_commit(connection, queues, jobs)
+        _wake_after_commit(connection, queues, jobs, limits)
+    elif limits:
+        admit(connection, limits)
 
 
 def _columns(pushes: Sequence[Pushable]) -> Iterator[list[Any]]:
@@ -359,12 +368,17 @@ class _Wake:
     connection: BaseDatabaseWrapper
     queues: set[str]
     jobs: int = 0
+    limits: set[str] = field(default_factory=set)
 
     def __call__(self) -> None:
         execute(self.connection, WAKE, [sorted(self.queues), self.jobs])
+        if self.limits:
+            admit(self.connection, self.limits)
 
 
-def _wake_after_commit(connection: BaseDatabaseWrapper, queues: set[str], jobs: int) -> None:
+def _wake_after_commit(
+    connection: BaseDatabaseWrapper, queues: set[str], jobs: int, limits: Collection[str]
+) -> None:
     # One that an outer savepoint has promised is kept whenever this push is.
     inside = set(connection.savepoint_ids)
     for savepoints, wake, *_ in reversed(connection.run_on_commit):
@@ -375,3 +389,4 @@ def _wake_after_commit(connection: BaseDatabaseWrapper, queues: set[str], jobs: 
         transaction.on_commit(wake, using=connection.alias, robust=True)
     wake.queues |= queues
     wake.jobs += jobs
+    wake.limits.update(limits)

@@ -54,12 +54,34 @@ WITH entries AS MATERIALIZED (
 ), {DISCARDED}
 SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM gone), (SELECT count(*) FROM settled)
 """
+CLEAR_LIMITED: Final = f"""
+WITH entries AS MATERIALIZED (
+    DELETE FROM faktory_django_limitedjob w
+    WHERE w.job_id = ANY(ARRAY(
+        SELECT w.job_id
+        FROM faktory_django_limitedjob w
+        WHERE w.queue = %(queue)s
+        ORDER BY w.queue, w.job_id
+        LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING w.job_id
+), gone AS (
+    DELETE FROM faktory_django_job j
+    WHERE j.id = ANY(ARRAY(SELECT job_id FROM entries))
+    RETURNING j.*
+), {DISCARDED}
+SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM gone), (SELECT count(*) FROM settled)
+"""
 FORGET: Final = "DELETE FROM faktory_django_queue WHERE name = %(queue)s"
 
 # The oldest of a lane is the head of the index; lanes are few. Where jobs take turns it is the one
 # with the lowest id.
 LATENCY: Final = f"""
-SELECT q.name, coalesce(max(extract(epoch FROM clock_timestamp() - j.enqueued_at)), 0)::float8
+SELECT q.name, coalesce(greatest(
+    max(extract(epoch FROM clock_timestamp() - j.enqueued_at)),
+    max(extract(epoch FROM clock_timestamp() - held.enqueued_at))
+), 0)::float8
 FROM unnest(%(names)b::text[]) AS q(name)
 LEFT JOIN LATERAL (
     SELECT 0::smallint AS rank
@@ -80,15 +102,28 @@ LEFT JOIN LATERAL (
     LIMIT 1)
 ) AS head ON true
 LEFT JOIN faktory_django_job j ON j.id = head.job_id
+LEFT JOIN LATERAL (
+    SELECT w.job_id
+    FROM faktory_django_limitedjob w
+    WHERE w.queue = q.name
+    ORDER BY w.job_id
+    LIMIT 1
+) AS limited ON true
+LEFT JOIN faktory_django_job held ON held.id = limited.job_id
 GROUP BY q.name
 """
 SIZES: Final = """
-SELECT q.name, (
+SELECT q.name, least(%(cap)s, (
     SELECT count(*)
     FROM (
         SELECT 1 FROM faktory_django_ready r WHERE r.queue = q.name LIMIT %(cap)s
     ) AS capped
-)
+) + (
+    SELECT count(*)
+    FROM (
+        SELECT 1 FROM faktory_django_limitedjob w WHERE w.queue = q.name LIMIT %(cap)s
+    ) AS capped
+))
 FROM unnest(%(names)b::text[]) AS q(name)
 """
 
@@ -125,11 +160,13 @@ def clear(name: str, *, using: str | None = None, limit: int = 1_000) -> int:
     """Delete all jobs that wait in a queue, not those in work; return how many."""
     connection = database(using)
     cleared: int = 0
-    while True:
-        entries, jobs, _settled = execute(connection, CLEAR, {"queue": name, "limit": limit})[0]
-        cleared += int(jobs)
-        if entries < limit:
-            return cleared
+    # those that wait for a limit first: they would come into the queue
+    for sql in (CLEAR_LIMITED, CLEAR):
+        entries = limit
+        while entries >= limit:
+            entries, jobs, _settled = execute(connection, sql, {"queue": name, "limit": limit})[0]
+            cleared += int(jobs)
+    return cleared
 
 
 def remove(name: str, *, using: str | None = None) -> int:

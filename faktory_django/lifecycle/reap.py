@@ -32,6 +32,9 @@ EXPIRED_ERROR: Final = Error.cut("ReservationExpired", "Faktory job reservation 
 
 
 _NOTE: Final = "CASE WHEN e.traits ? 'keep' THEN %(note)s::text::jsonb END"
+_DEATH: Final = (
+    """'{"failed_at":"' || """ + RFC3339.format("clock_timestamp()") + """ || '",' || %(failure)s"""
+)
 
 # blamed: the jobs that ran when the process died; NULL when nobody knows: all of them.
 # Of these the ones that had crashed most often are: their neighbours most likely did nothing.
@@ -70,11 +73,11 @@ WITH held AS MATERIALIZED (
     INSERT INTO faktory_django_deadjob
         (queue, priority, jid, jobtype, enqueued_at, reserve_for, body, failure, traits, died_at)
     SELECT queue, priority, jid, jobtype, enqueued_at, reserve_for, body,
-        '{{"failed_at":"' || {RFC3339.format("clock_timestamp()")} || '",' || %(failure)s,
+        {_DEATH},
         traits, clock_timestamp()
     FROM poison
     RETURNING *
-), {settled("died", outcome="'dead'", note=_NOTE)}, counted AS (
+), {settled("poison", outcome="'dead'", failure=_DEATH, note=_NOTE)}, counted AS (
     INSERT INTO faktory_django_counterdelta (starts_at, queue, jobtype, reaped)
     SELECT date_trunc('minute', clock_timestamp()), queue, jobtype, count(*)
     FROM found

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from .connection import database, execute
 from .lanes import FIRST_RANK, IN_FRONT
+from .limits import admit_placed
 from .mutate import AT_ITS_TURN, AT_PUSH, ENTERED, TABLES, WANTED
 
 if TYPE_CHECKING:
@@ -41,14 +42,32 @@ _PLACES: Final = (
 FROM_QUEUE: Final = tuple(_FROM_QUEUE.format(place=place) for place in _PLACES)
 
 
+# The first of those that wait for the same limit.
+FIRST_IN_LINE: Final = f"""
+UPDATE faktory_django_limitedjob w
+SET rank = {FIRST_RANK}
+WHERE w.job_id = ANY(ARRAY(
+    SELECT w.job_id
+    FROM faktory_django_limitedjob w
+    WHERE w.job_id = ANY(%(ids)b::bigint[]) AND w.rank <> {FIRST_RANK}
+    ORDER BY w.job_id
+    FOR UPDATE SKIP LOCKED
+))
+RETURNING 1
+"""
+
+
 def run_next(target: str, ids: Sequence[int], *, using: str | None = None) -> int:
     """Put entries of a set, or jobs that wait ("waiting"), in front of their queues; count them.
 
-    What stands in front already is left alone.
+    What stands in front already is left alone. A job that waits for a limit comes first there.
     """
     connection = database(using)
     wanted = {"ids": sorted(set(ids))}
     if target != "waiting":
-        return int(execute(connection, FROM_SET[target], wanted)[0][0])
+        count, _woken, placed = execute(connection, FROM_SET[target], wanted)[0]
+        admit_placed(connection, placed)
+        return int(count)
     with transaction.atomic(using=connection.alias, savepoint=False):
-        return sum(int(execute(connection, sql, wanted)[0][0]) for sql in FROM_QUEUE)
+        moved = sum(int(execute(connection, sql, wanted)[0][0]) for sql in FROM_QUEUE)
+        return moved + len(execute(connection, FIRST_IN_LINE, wanted))

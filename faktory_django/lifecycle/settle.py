@@ -18,6 +18,7 @@ CREATE OR REPLACE FUNCTION faktory_django_settle_v1(
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     -- a PERFORM for each feature, in lock order
+    PERFORM faktory_django_limit_release_v1(ids, traits);
     PERFORM faktory_django_unique_unlock_v1(array_agg(e.jid), array_agg(e.traits))
     FROM unnest(jids, traits, outcomes) AS e(jid, traits, outcome)
     WHERE e.traits ? 'unique' AND e.outcome NOT IN ('retry', 'dead', 'snooze')
@@ -31,21 +32,27 @@ $$
 """
 
 
+# Entries of sets have numbers of their own, which may be those of other jobs.
+OF_A_SET: Final = "NULL::bigint"
+
+
 def settled(
     source: str,
     *,
     outcome: str,
     failure: str = "e.failure",
     note: str = "NULL::jsonb",
+    key: str = "e.id",
 ) -> str:
     """Return the CTE `settled` for the jobs of a CTE, whose rows are called e in what is given.
 
-    The statement has to read it, or it is not run. The CTE has the columns of a job.
+    The statement has to read it, or it is not run. The CTE has the columns of a job; key is that of
+    its job row, OF_A_SET where it has none.
     """
     return f"""
 settled AS MATERIALIZED (
     SELECT faktory_django_settle_v1(
-        array_agg(e.id ORDER BY e.id), array_agg(e.jid ORDER BY e.id),
+        array_agg({key} ORDER BY e.id), array_agg(e.jid ORDER BY e.id),
         array_agg(e.queue ORDER BY e.id), array_agg(e.jobtype ORDER BY e.id),
         array_agg(e.enqueued_at ORDER BY e.id), array_agg(e.body ORDER BY e.id),
         array_agg({failure} ORDER BY e.id), array_agg(e.traits ORDER BY e.id),

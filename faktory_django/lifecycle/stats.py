@@ -67,7 +67,8 @@ WITH taken AS MATERIALIZED (
     ) AS t
     WHERE t.pushed > 0
     AND NOT EXISTS (SELECT FROM faktory_django_queue q WHERE q.name = t.queue)
-    AND (t.ran > 0 OR EXISTS (SELECT FROM faktory_django_ready r WHERE r.queue = t.queue))
+    AND (t.ran > 0 OR EXISTS (SELECT FROM faktory_django_ready r WHERE r.queue = t.queue)
+        OR EXISTS (SELECT FROM faktory_django_limitedjob w WHERE w.queue = t.queue))
     ORDER BY t.queue
     ON CONFLICT (name) DO NOTHING
 ), folded AS (

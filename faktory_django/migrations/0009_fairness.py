@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("faktory_django", "0006_unique"),
+        ("faktory_django", "0008_limits"),
     ]
 
     operations = [

@@ -10,9 +10,11 @@ from .held import DeadJob, RetryJob, ScheduledJob
 from .history import Attempt, FinishedJob, LogLine
 from .job import Job
 from .lease import Lease
+from .limit import LimitedJob, LimitSlot, RateUse
 from .process import Process, Waiter
 from .queue import Queue
 from .ready import Level, Ready
+from .throttle import Throttle
 from .track import Track
 from .unique import UniqueLock
 
@@ -34,13 +36,17 @@ __all__ = [
     "Job",
     "Lease",
     "Level",
+    "LimitSlot",
+    "LimitedJob",
     "LogLine",
     "Operation",
     "Process",
     "Queue",
+    "RateUse",
     "Ready",
     "RetryJob",
     "ScheduledJob",
+    "Throttle",
     "Track",
     "UniqueLock",
     "Waiter",

@@ -13,7 +13,8 @@ class Lease(models.Model):
     """One claimed batch and its holder.
 
     A lease of a Python process stands while that process beats. A lease of the wire names
-    one job, its jid, and the moment at which it ends.
+    one job, its jid, and the moment at which it ends. One of a throttled queue names one job
+    and the queue: it is the permit of that job.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -26,6 +27,8 @@ class Lease(models.Model):
     jid = name_field(_("the jid of its only job, on the wire"), null=True)
     server = name_field(_("the wire server that claimed for the client"), null=True)
 
+    queue = name_field(_("the throttled queue whose permit it is"), null=True)
+
     class Meta:
         verbose_name = _("lease")
         verbose_name_plural = _("leases")
@@ -35,6 +38,9 @@ class Lease(models.Model):
                 fields=["expires_at", "id"],
                 name="faktory_lease_expiry",
                 condition=~Q(expires_at=None),
+            ),
+            models.Index(
+                fields=["queue", "wid"], name="faktory_lease_permit", condition=~Q(queue=None)
             ),
         ]
 

@@ -19,6 +19,7 @@ from faktory_django.features import unique
 from faktory_django.lifecycle import mutate, queues
 from faktory_django.lifecycle.by_jid import ACK_JIDS, Holding, fail_jids, holding_params
 from faktory_django.lifecycle.flush import flush
+from faktory_django.lifecycle.limits import ADMIT, KEYS_AT_A_TIME, limit_keys
 from faktory_django.lifecycle.presence import WireBeat
 from faktory_django.lifecycle.push import statement
 from faktory_django.lifecycle.push_traits import refusals
@@ -174,6 +175,7 @@ class Commands:
                 for place, (_, job) in enumerate(jobs)
                 if job.tracked and place not in kept_out
             ]
+            await _let_in(link, [job for _, job in jobs if job.traits is not None])
             if tracked:
                 await _follow(link, tracked)
         except DatabaseGone as wrong:
@@ -365,6 +367,16 @@ class Commands:
             partial(verb, request.target, using=using), request.target, wanted, using=using
         )
         return frames.OK
+
+
+async def _let_in(link: Link, jobs: Sequence[WireJob]) -> None:
+    """Let in what waits for the limits of these jobs; upkeep does it when this cannot."""
+    keys = sorted(limit_keys(jobs))
+    try:
+        for start in range(0, len(keys), KEYS_AT_A_TIME):
+            await link.execute(ADMIT, {"keys": keys[start : start + KEYS_AT_A_TIME]})
+    except (DatabaseGone, psycopg.Error):
+        logger.warning("jobs of %d limits are let in later", len(keys))
 
 
 async def _follow(link: Link, jids: list[str]) -> None:

@@ -18,7 +18,7 @@ from django.db import Error as DjangoDatabaseError
 from faktory_django import payload, settings
 from faktory_django.lifecycle import expiry, reservation
 from faktory_django.lifecycle.beat import STOP_WAITING, WAIT
-from faktory_django.lifecycle.fetch import Consumer
+from faktory_django.lifecycle.fetch import AGAIN_SECONDS, Consumer
 from faktory_django.lifecycle.start import sort_out, unlocking
 from faktory_django.lifecycle.turn import CLAIM_EACH
 from faktory_django.settings import check_queue_name
@@ -175,7 +175,7 @@ class Dealer:
                 raise DatabaseGone(NOT_THERE)
             found = await self._claim(names, asking)
             if len(found) < len(asking) and await self._register(names):
-                found += await self._claim(names, asking[len(found) :])
+                found |= await self._claim(names, [w for w in asking if w not in found])
         except DatabaseGone as wrong:
             self._in_doubt = True
             self._fail(asking, str(wrong))
@@ -187,28 +187,32 @@ class Dealer:
         else:
             self._deal(asking, found)
 
-    async def _claim(self, names: tuple[str, ...], asking: list[Waiter]) -> list[Claimed]:
+    async def _claim(self, names: tuple[str, ...], asking: list[Waiter]) -> dict[Waiter, Claimed]:
         """Claim for those that ask, past what has expired, though not for ever at one go."""
         until = time.monotonic() + EXPIRED_SECONDS
-        found: list[Claimed] = []
+        found: dict[Waiter, Claimed] = {}
         starting: list[Claimed] = []
         extra = 0
-        while True:
-            wids = [w.client.session.wid or "" for w in asking[len(found) :]]
+        while lacking := [waiter for waiter in asking if waiter not in found]:
+            wids = [waiter.client.session.wid or "" for waiter in lacking]
             seen = await self._look(names, [*wids, *[""] * extra])
-            found += seen.to_run
+            for job in seen.to_run:
+                # a lease names who asked for it; one that was made for nobody goes back
+                if job.place is not None and job.place <= len(lacking):
+                    found[lacking[job.place - 1]] = job
+                else:
+                    self._unclaimed.append(job.lease)
             starting += seen.to_unlock
-            if not seen.expired or len(found) >= len(asking):
+            if not seen.expired:
                 break
             # it is among others of its kind
             extra = EXPIRED_AT_ONCE
             if time.monotonic() > until:
-                for waiter in asking[len(found) :]:
-                    waiter.looks = True
+                for waiter in lacking:
+                    waiter.looks = waiter not in found
                 break
-        found, rest = found[: len(asking)], found[len(asking) :]
-        self._unclaimed += [job.lease for job in rest]
-        if started := [job for job in starting if job not in rest]:
+        dealt = [job.lease for job in found.values()]
+        if started := [job for job in starting if job.lease in dealt]:
             await self._link.execute(*unlocking(started))
         return found
 
@@ -225,17 +229,19 @@ class Dealer:
         # only what was looked for from the beginning is known not to be there, and only if
         # nothing has come while the answer was under way
         nothing_left = len(turn.jobs) < len(wids) and turn.swept and stirs == self._stirs
+        if turn.contended:
+            nothing_left = False
+            asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._look_for, set(names))
         if nothing_left and self._covers(names):
             self._empty_since[names] = time.monotonic()
         return seen
 
-    def _deal(self, asking: list[Waiter], found: list[Claimed]) -> None:
+    def _deal(self, asking: list[Waiter], found: dict[Waiter, Claimed]) -> None:
         # until here an error puts all of it back
         self._last_lease = self._claimed_lease
-        jobs = iter(found)
         for waiter in asking:
             waiter.asked = False
-            job = next(jobs, None)
+            job = found.get(waiter)
             if job is None:
                 if waiter.over:
                     self._answer(waiter, frames.NIL)

@@ -21,7 +21,7 @@ from django.db import Error as DatabaseError
 
 from faktory_django import notify, settings
 from faktory_django.errors import CommandRefused
-from faktory_django.lifecycle import beat
+from faktory_django.lifecycle import beat, throttles
 from faktory_django.lifecycle.info import info
 from faktory_django.processes import package_version, rss_kb
 from faktory_django.report import report
@@ -276,6 +276,8 @@ class Server:
             pulse = beat.Pulse(self.wid, rss_kb(os.getpid()), connections=len(self._clients))
             with suppress(DatabaseGone, DatabaseError):
                 beaten = await self._quick.call(beat.beat, [pulse]) if known else None
+                if not known:
+                    await self._quick.call(throttles.declare, settings.get().throttles)
                 if beaten is None or self.wid not in beaten.states:
                     await self._quick.call(beat.register, self._process())
                     known = True

@@ -24,11 +24,11 @@ from psycopg.pq import ConnStatus
 
 from faktory_django import notify, settings, signals
 from faktory_django.errors import DatabaseNotReady
-from faktory_django.lifecycle import beat, cancel, expiry, install
+from faktory_django.lifecycle import beat, cancel, expiry, install, throttles
 from faktory_django.lifecycle.ack import LeaseAck, Tally
 from faktory_django.lifecycle.connection import execute
 from faktory_django.lifecycle.fail import Failing, Moved, fail
-from faktory_django.lifecycle.fetch import Claimed, Consumer
+from faktory_django.lifecycle.fetch import AGAIN_SECONDS, Claimed, Consumer
 from faktory_django.lifecycle.reservation import hand_back, return_strays
 from faktory_django.lifecycle.retry import Fate
 from faktory_django.lifecycle.start import sort_out, unlocking
@@ -127,6 +127,7 @@ class Fetcher:
         self._next_claim = 0.0
         self._next_strays = 0.0
         self._listening = False
+        self._declared = False
         self._found_nothing = False
         self._looks = False
         self._backoff = 0.0
@@ -226,15 +227,21 @@ class Fetcher:
     def _turn(self, connection: BaseDatabaseWrapper, wanted: int) -> None:
         acks = self._acks()
         was_waiting = self._consumer.waiting
-        turn = self._consumer.turn(connection, self.options.queues.next(), wanted, acks)
+        queues, startable = self.options.queues.next(), max(0, self.crew.free())
+        turn = self._consumer.turn(connection, queues, wanted, acks, startable=startable)
         self._forget(acks)
         for ack in turn.lost:
             self._say_lost(ack)
-        if turn.lease is not None:
-            traited = any(job.traits is not None for job in turn.jobs)
-            self._held[turn.lease] = _Held(len(turn.jobs), traited=traited)
-            if not turn.jobs:  # all were discarded; the lease has to go
-                self._dirty_since = time.monotonic()
+        claimed: dict[int, _Held] = {}
+        for job in turn.jobs:
+            if (held := claimed.get(job.lease)) is None:
+                held = claimed[job.lease] = _Held(0)
+            held.under_way += 1
+            held.traited |= job.traits is not None
+        if turn.lease is not None and turn.lease not in claimed:
+            claimed[turn.lease] = _Held(0)  # all were discarded; the lease has to go
+            self._dirty_since = time.monotonic()
+        self._held |= claimed
         if turn.jobs:
             self._in_hand += len(turn.jobs)
             size = sum(len(job.body) for job in turn.jobs) / len(turn.jobs)
@@ -263,9 +270,11 @@ class Fetcher:
     def _plan_next_claim(self, turn: Turn, wanted: int, was_waiting: bool) -> None:  # noqa: FBT001
         now = time.monotonic()
         self._empty_turns = 0 if turn.jobs else self._empty_turns + 1
-        self._found_nothing = turn.swept and not turn.jobs
+        self._found_nothing = turn.swept and not turn.jobs and not turn.contended
         if len(turn.jobs) == wanted or (self._consumer.waiting and not was_waiting):
             self._next_claim = now  # there may be more; or: registered, so look once more
+        elif turn.contended:
+            self._next_claim = now + AGAIN_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311
         elif was_waiting and self._empty_turns == 2:
             self._next_claim = now + SECOND_LOOK_SECONDS
         else:
@@ -397,6 +406,9 @@ class Fetcher:
             connection.ensure_connection()
             install.check_database(connection)
             beat.register(connection, self.info)
+            if not self._declared:
+                throttles.declare(connection, settings.get().throttles)
+                self._declared = True
             self._listen(connection)
         except BaseException:
             connection.close()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PLAIN: Final = (
     *("overview", "busy", "queues", "scheduled", "retries", "dead"),
-    *("finished", "errors", "cron"),
+    *("finished", "errors", "cron", "throttles"),
     *("types", "storage", "audit", "locks"),
 )
 # What comes after a hyphen in a name tells pages of one URL apart.

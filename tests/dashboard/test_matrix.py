@@ -35,6 +35,7 @@ NEEDS: Final[dict[str, dict[str, str]]] = {
     "queue": READ,
     "cron": READ | {"POST": "act"},
     "locks": READ | {"POST": "act"},
+    "throttles": READ | {"POST": "act"},
     "scheduled": READ,
     "retries": READ,
     "dead": READ,

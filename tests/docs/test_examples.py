@@ -206,6 +206,40 @@ def test_the_periodic_jobs_of_the_how_to_are_pushed(play: Play, override_faktory
 
 
 @pytest.mark.django_db
+def test_the_limits_of_the_how_to_hold(play: Play, override_faktory: Any) -> None:
+    from django.db import connection
+
+    from faktory_django import settings
+    from faktory_django.lifecycle import throttles
+    from faktory_django.models import LimitedJob, LimitSlot, RateUse
+    from faktory_django.testing import drain
+
+    namespace = play(ROOT / "docs" / "how-to" / "limits-and-throttles.md")
+    override_faktory(**namespace["FAKTORY"])
+    throttles.declare(connection, settings.get().throttles)
+    namespace["at_night"]()
+    namespace["sync_account"].perform_bulk([[42]] * 4)
+    namespace["send_mail"].perform_async("a@example.com")
+    namespace["transfer"].perform_async("DE02", 5)
+    waiting = dict(LimitedJob.objects.values_list("key", "allowed"))
+
+    ran = drain().ran
+
+    assert [(t.queue, t.concurrency) for t in throttles.listed()] == [
+        ("imports", 50),
+        ("scrape", 3),
+    ]
+    assert waiting == {
+        "shop.jobs.sync_account account_id=42": 3,
+        "shop.jobs.send_mail per 60 s": 100,
+        "bank per 1 s": 10,
+    }
+    assert len(ran) == 6
+    assert RateUse.objects.count() == 2
+    assert not LimitSlot.objects.exists()
+
+
+@pytest.mark.django_db
 def test_the_health_of_the_how_to_is_asked(play: Play) -> None:
     namespace = play(ROOT / "docs" / "how-to" / "deploy-and-operate.md")
 

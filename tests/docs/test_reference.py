@@ -15,10 +15,15 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.dispatch import Signal
 
 import faktory_django
-from faktory_django import checks, errors, models, payload, signals, testing
+from faktory_django import checks, errors, models, payload, signals, testing, throttling
 from faktory_django.api import cron, cron_check, jobs, options, requests
+from faktory_django.features import limits
 from faktory_django.lifecycle import install
-from faktory_django.management.commands import faktory_import_cron, faktory_server
+from faktory_django.management.commands import (
+    faktory_import_cron,
+    faktory_import_throttles,
+    faktory_server,
+)
 from faktory_django.management.commands.faktory_worker import Command
 from faktory_django.settings import FaktorySettings, default_of
 from faktory_django.wire.options import ServerOptions, server_options
@@ -41,7 +46,8 @@ def first_names(text: str) -> list[str]:
 def documented_settings() -> dict[str, list[str]]:
     parts = (
         *("Where jobs live, and what a push may hold", "The worker"),
-        *("The wire server", "The dashboard", "Upkeep", "What is kept", "Periodic jobs"),
+        *("The wire server", "The dashboard", "Upkeep", "What is kept", "Throttles"),
+        "Periodic jobs",
     )
     found = [row for part in parts for row in rows(section(SETTINGS, part))]
     return {names(row[0])[0]: row for row in found}
@@ -109,6 +115,26 @@ def test_each_option_of_the_import_is_documented_and_no_other() -> None:
     options = _options(faktory_import_cron.Command()) - {"files"}
 
     assert set(first_names(section(page, "From Faktory's files"))) == options
+
+
+def test_each_option_of_the_import_of_throttles_is_documented_and_no_other() -> None:
+    page = REFERENCE.parent / "how-to" / "limits-and-throttles.md"
+    options = _options(faktory_import_throttles.Command()) - {"files"}
+
+    assert set(first_names(section(page, "From Faktory's files"))) == options
+
+
+def test_each_key_of_a_throttle_is_documented() -> None:
+    page = REFERENCE.parent / "how-to" / "limits-and-throttles.md"
+
+    assert tuple(first_names(section(page, "Throttle a queue"))) == throttling.KEYS
+
+
+def test_each_key_of_a_limit_in_custom_is_documented() -> None:
+    page = REFERENCE.parent / "how-to" / "limits-and-throttles.md"
+    found = rows(section(page, "Workers and clients of other languages"))
+
+    assert tuple(name for row in found for name in names(row[0])) == limits.KEYS
 
 
 def test_each_member_of_a_job_is_documented() -> None:

@@ -20,7 +20,7 @@ TABLES = (
     *("job", "ready", "level", "lease", "scheduledjob", "retryjob", "deadjob"),
     *("queue", "process", "waiter", "counter", "counterdelta", "operation", "auditentry", "track"),
     *("crontick", "cronentry", "crondeclaration", "uniquelock", "finishedjob", "attempt"),
-    *("logline", "cancel", "cursor"),
+    *("logline", "cancel", "cursor", "throttle", "limitedjob", "limitslot", "rateuse"),
 )
 _numbers = itertools.count()
 

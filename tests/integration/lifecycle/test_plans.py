@@ -13,7 +13,14 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
-from faktory_django.lifecycle import fairness, mutate, partitions, queues
+from faktory_django.lifecycle import (
+    fairness,
+    limits,
+    mutate,
+    partitions,
+    queues,
+    throttles,
+)
 from faktory_django.lifecycle.ack import LeaseAck, ack_last
 from faktory_django.lifecycle.by_jid import Holding, ack_jids
 from faktory_django.lifecycle.connection import execute
@@ -85,6 +92,17 @@ FILL = (
     SELECT n + 1, 'remote', now(), now() + n * interval '1 s', ARRAY[n + 5], 'j' || n
     FROM generate_series(%(first)s::int, %(last)s::int, 10) n
     """,
+    # a hundred keys of limits, and their slots
+    """
+    INSERT INTO faktory_django_limitedjob (job_id, key, queue, rank, allowed, since)
+    SELECT n, 'k' || mod(n, 100), 'limited', 0, 3, now()
+    FROM generate_series(%(first)s::int, %(last)s::int, 10) n
+    """,
+    """
+    INSERT INTO faktory_django_limitslot (key, job_id, taken_at)
+    SELECT 'k' || mod(n, 100), n + 1, now()
+    FROM generate_series(%(first)s::int, %(last)s::int, 10) n
+    """,
 )
 LEVELS = """
 INSERT INTO faktory_django_level (queue, rank)
@@ -97,6 +115,7 @@ UNION ALL SELECT 'default', 10
 CALLS = (
     *("SELECT * FROM faktory_django_turn_v1", "SELECT faktory_django_push_v1"),
     "SELECT faktory_django_place_fair_v1",
+    "SELECT faktory_django_admit_v1",
 )
 
 
@@ -473,6 +492,73 @@ def test_acting_on_a_set_goes_by_keys(
 
     assert found.of("scheduledjob") == {"faktory_django_scheduledjob_pkey"}
     assert found.pages < FEW
+
+
+def test_a_claim_from_a_throttled_queue_counts_its_permits_by_their_index(
+    seen: Callable[..., Seen],
+) -> None:
+    claimed: list[int] = []
+
+    def verb() -> None:
+        throttles.throttle("default", concurrency=5, worker=3)
+        turn = consumer().turn(connection, ["default"], 20)
+        claimed.append(len(turn.jobs))
+
+    found = seen(verb)
+
+    assert claimed == [3]
+    assert found.of("lease") == {"faktory_lease_permit"}
+    assert "" not in found.of("throttle")
+    assert found.pages < FEW
+
+
+def test_admission_goes_by_key(seen: Callable[..., Seen]) -> None:
+    admitted: list[int] = []
+
+    def verb() -> None:
+        execute(connection, "UPDATE faktory_django_limitedjob SET allowed = 30 WHERE key = 'k1'")
+        admitted.append(limits.admit(connection, ["k1"]))
+
+    found = seen(verb)
+
+    assert admitted == [10]
+    assert found.of("limitslot") == {"faktory_django_limitslot_pkey"}
+    assert found.of("limitedjob") <= {
+        *("faktory_limited_key", "faktory_django_limitedjob_pkey", None, ""),
+    }
+    assert found.of("job") == set()
+
+
+def test_the_end_of_a_job_passes_its_slot_on_by_keys(seen: Callable[..., Seen]) -> None:
+    traits = '{"limit": [{"k": "k1", "n": 3}]}'
+    ready: list[int] = []
+
+    def verb() -> None:
+        values = [traits, DEAD + 2]
+        execute(connection, "UPDATE faktory_django_job SET traits = %s WHERE id = %s", values)
+        ack = LeaseAck(DEAD + 1, ends=False, ids=[DEAD + 2], traited=True)
+        before = execute(connection, "SELECT count(*) FROM faktory_django_limitedjob")[0][0]
+        Consumer("w").turn(connection, [], 0, [ack])
+        after = execute(connection, "SELECT count(*) FROM faktory_django_limitedjob")[0][0]
+        ready.append(before - after)
+
+    found = seen(verb)
+
+    assert ready == [1]
+    assert found.of("limitslot") == {"faktory_django_limitslot_pkey"}
+    assert found.of("job") == {"faktory_django_job_pkey"}
+
+
+def test_sizes_and_latencies_find_what_waits_for_limits_by_queue(
+    seen: Callable[..., Seen],
+) -> None:
+    sizes: list[dict[str, int]] = []
+
+    found = seen(lambda: sizes.append(queues.sizes(["limited"])))
+    heads = seen(lambda: queues.latencies(["limited"]))
+
+    assert sizes == [{"limited": LIVE // 10}]
+    assert found.of("limitedjob") == heads.of("limitedjob") == {"faktory_limited_queue"}
 
 
 def test_a_purge_goes_by_the_time_of_death(seen: Callable[..., Seen]) -> None:

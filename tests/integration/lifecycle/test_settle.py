@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("store")
 
-TRAITS = '{"limit": ["k"]}'
+TRAITS = '{"limit": [{"k": "k", "n": 1000}]}'
 SPY = """
 CREATE OR REPLACE FUNCTION faktory_django_settle_v1(
     ids bigint[], jids text[], queues text[], jobtypes text[], enqueued_ats timestamptz[],

@@ -381,7 +381,9 @@ def test_slots_with_and_without_a_limit_are_running() -> None:
 
 def test_the_words_of_the_states_are_known() -> None:
     places = {place for place in track.PLACES.values() if place}
-    assert places | {"done", "failed", "expired", "cancelled", "unknown"} == set(tracking.WIRE_STATES)
+    assert places | {"done", "failed", "expired", "cancelled", "unknown"} == set(
+        tracking.WIRE_STATES
+    )
 
 
 def test_upkeep_looks_at_the_rows_page_by_page_and_begins_again() -> None:
