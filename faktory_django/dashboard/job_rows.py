@@ -133,16 +133,11 @@ def _in_queues(found: Sequence[AnyJob]) -> Iterable[Row]:
     waiting = [key for key in ids if key not in held]
     before = _ahead(waiting) if waiting else {}
     limits = waits([key for key in waiting if key not in before])
-    return [
-        Row(
-            "waiting",
-            job,
-            held.get(job.pk),
-            *before.get(job.pk, (None, None)),
-            limit=limits.get(job.pk),
-        )
-        for job in found
-    ]
+    shown = []
+    for job in found:
+        ahead, others = before.get(job.pk, (None, None))
+        shown.append(Row("waiting", job, held.get(job.pk), ahead, others, limits.get(job.pk)))
+    return shown
 
 
 def _ahead(ids: Sequence[int]) -> dict[int, tuple[Count, Count | None]]:

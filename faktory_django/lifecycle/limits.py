@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 _PLANS: Final = """SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
-SET plan_cache_mode = force_generic_plan"""
+SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan"""
 # One at a time makes slots of a key: what it counts cannot grow meanwhile.
 _LOCK: Final = "hashtextextended('faktory_django_limit.' || current_schema() || '.' || {key}, 0)"
 # Those that ask for a lock wait for it in the order of keys; one transaction takes so many.
@@ -225,15 +225,19 @@ BEGIN
     IF NOT EXISTS (SELECT FROM unnest(all_traits) AS t WHERE t ? 'limit') THEN
         RETURN;
     END IF;
+    WITH ended AS MATERIALIZED (
+        SELECT i.id, l.stage ->> 'k' AS key, (l.stage ->> 'n')::int AS allowed
+        FROM unnest(ids, all_traits) AS i(id, traits)
+        CROSS JOIN LATERAL jsonb_array_elements(i.traits -> 'limit') AS l(stage)
+        WHERE NOT l.stage ? 'per'
+    )
     SELECT array_agg(h.key ORDER BY h.key, h.job_id), array_agg(h.job_id ORDER BY h.key, h.job_id),
         array_agg(h.allowed ORDER BY h.key, h.job_id)
     INTO keys, jobs, allows
     FROM (
-        SELECT s.key, s.job_id, (l.stage ->> 'n')::int AS allowed
-        FROM unnest(ids, all_traits) AS i(id, traits)
-        CROSS JOIN LATERAL jsonb_array_elements(i.traits -> 'limit') AS l(stage)
-        JOIN faktory_django_limitslot s ON s.key = l.stage ->> 'k' AND s.job_id = i.id
-        WHERE NOT l.stage ? 'per'
+        SELECT s.key, s.job_id, e.allowed
+        FROM ended e
+        JOIN faktory_django_limitslot s ON s.key = e.key AND s.job_id = e.id
         ORDER BY s.key, s.job_id
         FOR UPDATE OF s
     ) AS h;

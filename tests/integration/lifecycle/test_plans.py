@@ -315,7 +315,7 @@ def test_jobs_that_take_turns_are_found_by_their_ids(seen: Callable[..., Seen]) 
 
     def run() -> None:
         execute(connection, TAKE_TURNS, {"ids": IDS})
-        execute(connection, mutate.DISCARD_WAITING[2], {"ids": IDS})
+        execute(connection, mutate.DISCARD_WAITING[-1], {"ids": IDS})
 
     found = seen(run)
 
