@@ -19,9 +19,14 @@ from faktory_django.lifecycle.retry import Error, judge
 TABLES = (
     *("job", "ready", "level", "lease", "scheduledjob", "retryjob", "deadjob"),
     *("queue", "process", "waiter", "counter", "counterdelta", "operation", "auditentry", "track"),
+<<<<<<< HEAD
     *("crontick", "cronentry", "crondeclaration", "uniquelock", "finishedjob", "attempt"),
     *("logline", "cancel", "cursor", "throttle", "limitedjob", "limitslot", "rateuse"),
+=======
+    *("crontick", "cronentry", "crondeclaration"),
+>>>>>>> hist
 )
+PARTITIONED = ("finishedjob", "attempt", "logline")
 _numbers = itertools.count()
 
 
@@ -32,7 +37,7 @@ def sql(statement: str, **params: Any) -> list[tuple[Any, ...]]:
 
 def empty_tables() -> None:
     """Delete all that tests have left."""
-    for table in TABLES:
+    for table in (*TABLES, *PARTITIONED):
         sql(f"DELETE FROM faktory_django_{table}")  # noqa: S608 - names of our own
 
 
