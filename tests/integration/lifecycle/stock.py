@@ -19,12 +19,8 @@ from faktory_django.lifecycle.retry import Error, judge
 TABLES = (
     *("job", "ready", "level", "lease", "scheduledjob", "retryjob", "deadjob"),
     *("queue", "process", "waiter", "counter", "counterdelta", "operation", "auditentry", "track"),
-<<<<<<< HEAD
-    *("crontick", "cronentry", "crondeclaration", "uniquelock", "finishedjob", "attempt"),
-    *("logline", "cancel", "cursor", "throttle", "limitedjob", "limitslot", "rateuse"),
-=======
-    *("crontick", "cronentry", "crondeclaration"),
->>>>>>> hist
+    *("crontick", "cronentry", "crondeclaration", "uniquelock", "cancel", "cursor"),
+    *("throttle", "limitedjob", "limitslot", "rateuse"),
 )
 PARTITIONED = ("finishedjob", "attempt", "logline")
 _numbers = itertools.count()

@@ -17,7 +17,6 @@ from faktory_django.lifecycle import (
     fairness,
     limits,
     mutate,
-    partitions,
     queues,
     throttles,
 )
@@ -148,13 +147,11 @@ def fill(statement: str, first: int, last: int, *, step: int) -> None:
 def filled(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:  # noqa: ARG001
     """Tables full of dead rows in front of the live ones."""
     names = ", ".join(f"faktory_django_{table}" for table in TABLES)
-    # a partitioned table has no storage of its own
-    whole = sorted({*names.split(", ")} - {*partitions.TABLES})
     with django_db_blocker.unblock():
         with connection.cursor() as cursor:
             cursor.execute(f"TRUNCATE {names}")
             cursor.execute(f"ANALYZE {names}")
-            for name in whole:
+            for name in names.split(", "):
                 cursor.execute(f"ALTER TABLE {name} SET (autovacuum_enabled = off)")
         with psycopg.connect(database_url()) as pinning:
             pinning.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -168,7 +165,7 @@ def filled(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:  # 
                 fill(statement, DEAD + 1, DEAD + LIVE, step=1)
             yield
         execute(connection, f"TRUNCATE {names}")
-        for name in whole:
+        for name in names.split(", "):
             execute(connection, f"ALTER TABLE {name} RESET (autovacuum_enabled)")
         connection.close()
 
