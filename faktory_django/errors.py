@@ -7,10 +7,12 @@ FaktoryError
 │   ├── InvalidQueueName
 │   ├── InvalidTime         a naive datetime, a negative or absurd delay
 │   ├── EncryptionNotReady  no key, or no code to use it
+│   ├── BatchClosed         the batch of a job is not there, cancelled, or committed
 │   └── PayloadTooLarge
 ├── CommandRefused          a client of the wire gets an error for what it sent
 ├── DuplicateJobType        two functions claim one jobtype
 ├── UnknownJobType          no function is registered for a jobtype
+├── UnknownBatch            there is no batch of this id
 ├── UnreadableArguments     a worker cannot read what is encrypted
 ├── ReservationLost         another process holds the job, or it has ended
 ├── DatabaseNotReady        not PostgreSQL, or too old
@@ -57,6 +59,10 @@ class PayloadTooLarge(InvalidPayload):
     """A job is larger than MAX_PAYLOAD_BYTES."""
 
 
+class BatchClosed(InvalidPayload):
+    """A job cannot join its batch: it is not there, it is cancelled, or committed."""
+
+
 class CommandRefused(FaktoryError):
     """What a client of the wire sent is refused; the text follows the word ERR of the reply."""
 
@@ -67,6 +73,10 @@ class DuplicateJobType(FaktoryError):
 
 class UnknownJobType(FaktoryError):
     """No function is registered under the jobtype of a job."""
+
+
+class UnknownBatch(FaktoryError, LookupError):
+    """There is no batch of this id; it may have been forgotten."""
 
 
 class UnreadableArguments(FaktoryError):

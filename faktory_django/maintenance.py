@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING
 from django.db import InterfaceError, OperationalError
 
 from faktory_django import crontab, settings
-from faktory_django.lifecycle import cron, dead, operations, reap, stats, track
+from faktory_django.lifecycle import (
+    batch,
+    batch_cancel,
+    batch_fold,
+    cron,
+    dead,
+    operations,
+    reap,
+    stats,
+    track,
+)
 from faktory_django.lifecycle.cron_code import EVERY_SECONDS, Declarer
 from faktory_django.lifecycle.due import Promoter
 from faktory_django.models import Counter
@@ -81,6 +91,7 @@ class Maintenance:
             Chore("trim", 60.0, self.trim),
             Chore("operate", 15.0, self.operate),
             Chore("track", 30.0, self.track),
+            Chore("batches", 1.0, self.fold_batches),
         ]
 
     def tick(self, connection: BaseDatabaseWrapper) -> None:
@@ -177,6 +188,10 @@ class Maintenance:
         self.tracked = track.trim(connection, keep_minutes=keep, after=self.tracked)
         return 1.0 if self.tracked else None
 
+    def fold_batches(self, connection: BaseDatabaseWrapper) -> None:
+        """Fold the batches that nobody has folded who has ended their jobs."""
+        batch_fold.fold_all(connection)
+
     def trim(self, connection: BaseDatabaseWrapper) -> float | None:
         """Delete what is old; come again at once while there are many."""
         ours = settings.get()
@@ -194,4 +209,7 @@ class Maintenance:
         stats.merge_levels(connection)
         operations.trim(connection, keep_days=ours.audit_days)
         cron.trim(connection)
+        batch.forget(connection, minutes=ours.batch_open_minutes)
+        batch.trim(connection, days=ours.batch_days)
+        batch_cancel.discard_left_over(connection)
         return 0.0 if purged >= 1_000 or max(counters) >= 10_000 else None

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from . import batches
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
@@ -29,9 +31,9 @@ class Pushed(NamedTuple):
 
 # Each takes what `custom` says, and returns its entries of the traits. It raises InvalidOption for
 # a value that cannot be. A feature adds its own line here, and its keys below.
-_RULES: Final[tuple[Callable[[Mapping[str, Any], Pushed], dict[str, Any]], ...]] = ()
+_RULES: Final[tuple[Callable[[Mapping[str, Any], Pushed], dict[str, Any]], ...]] = (batches.traits,)
 # The keys of `custom` that lead to traits.
-KEYS: Final[frozenset[str]] = frozenset()
+KEYS: Final[frozenset[str]] = batches.KEYS
 _MARKS: Final = tuple(f'"{key}"'.encode() for key in sorted(KEYS))
 
 

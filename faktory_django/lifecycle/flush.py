@@ -23,6 +23,10 @@ TABLES: Final = (
     "faktory_django_counter",
     "faktory_django_counterdelta",
     "faktory_django_track",
+    "faktory_django_batch",
+    "faktory_django_batchdelta",
+    "faktory_django_batchfailure",
+    "faktory_django_batchresult",
 )
 SMALL: Final = 10_000
 _MANY: Final = "EXISTS (SELECT FROM {table} OFFSET %(small)s)"

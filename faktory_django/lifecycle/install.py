@@ -8,10 +8,13 @@ from __future__ import annotations
 import pkgutil
 from typing import TYPE_CHECKING, Final
 
+from django.db import transaction
+
 from faktory_django import migrations
 from faktory_django.errors import DatabaseNotMigrated, DatabaseNotReady
 from faktory_django.notify import WAKE_FUNCTION
 
+from . import batch, batch_fold, batch_settle
 from .by_jid import ACK_FUNCTION
 from .connection import execute
 from .lanes import PLACE_FUNCTION
@@ -41,6 +44,8 @@ STORAGE: Final = {
     "faktory_django_ready": _VACUUM,
     "faktory_django_lease": _VACUUM,
     "faktory_django_counterdelta": _VACUUM,
+    "faktory_django_batchdelta": _VACUUM,
+    "faktory_django_batch": "fillfactor = 50",
     "faktory_django_process": "fillfactor = 50",
 }
 FUNCTIONS: Final = (
@@ -49,12 +54,15 @@ FUNCTIONS: Final = (
     PUSH_ALIKE_FUNCTION,
     SCHEDULE_FUNCTION,
     PLACE_FUNCTION,
+    *batch_settle.FUNCTIONS,
     PUSH_TRAITS_FUNCTION,
     SETTLE_FUNCTION,
     END_FUNCTION,
     TURN_FUNCTION,
     ACK_FUNCTION,
     ADD_FUNCTION,
+    *batch_fold.FUNCTIONS,
+    *batch.FUNCTIONS,
 )
 OPTIONS_OF: Final = """
 SELECT coalesce(array_to_string(reloptions, ', '), '')
@@ -67,15 +75,20 @@ SELECT name
 FROM unnest(ARRAY['faktory_django_push_v1', 'faktory_django_push_alike_v1',
     'faktory_django_schedule_v1', 'faktory_django_turn_v1', 'faktory_django_wake_v1',
     'faktory_django_add_v1', 'faktory_django_ack_v1', 'faktory_django_place_v1',
-    'faktory_django_push_traits_v1', 'faktory_django_settle_v1', 'faktory_django_end_v1']) AS name
+    'faktory_django_push_traits_v1', 'faktory_django_settle_v1', 'faktory_django_end_v1',
+    'faktory_django_fold_batches_v1', 'faktory_django_commit_batch_v1']) AS name
 WHERE to_regproc(name) IS NULL
 """
 
 
 def install(connection: BaseDatabaseWrapper) -> None:
     """Make functions and storage options, in the current schema."""
-    for sql in FUNCTIONS:
-        execute(connection, sql)
+    with transaction.atomic(using=connection.alias, savepoint=False):
+        # the first migration makes functions for tables of later ones
+        execute(connection, "SET LOCAL check_function_bodies = off")
+        for sql in FUNCTIONS:
+            execute(connection, sql)
+        execute(connection, "SET LOCAL check_function_bodies = on")
     for table, options in STORAGE.items():
         present = execute(connection, OPTIONS_OF, [table])
         if present and present[0][0].replace("=", " = ") != options:

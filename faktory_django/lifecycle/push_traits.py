@@ -30,6 +30,7 @@ DECLARE
     due_ats timestamptz[];
     stored boolean[] := array_fill(true, ARRAY[cardinality(jids)]);
     entered_queues text[];
+    kept_out record;
 BEGIN
     -- a time that has come by the database's clock means now
     SELECT array_agg(
@@ -38,6 +39,15 @@ BEGIN
     )
     INTO due_ats
     FROM unnest(ats, delays) WITH ORDINALITY AS p(at, delay, nr);
+
+    FOR kept_out IN SELECT * FROM faktory_django_refuse_batched_v1(traits) LOOP
+        stored[kept_out.nr] := false;
+        jid := jids[kept_out.nr];
+        code := 'BATCH';
+        message := kept_out.message;
+        RETURN NEXT;
+    END LOOP;
+    PERFORM faktory_django_join_batches_v1(traits, stored);
 
     WITH given AS MATERIALIZED (
         SELECT p.*, CASE WHEN p.body ^@ '{{"created_at":' THEN p.body

@@ -18,6 +18,7 @@ CREATE OR REPLACE FUNCTION faktory_django_settle_v1(
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     -- a PERFORM for each feature, in lock order
+    PERFORM faktory_django_settle_batches_v1(jids, failures, traits, outcomes, notes);
     RETURN;
 END
 $$

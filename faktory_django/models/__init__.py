@@ -1,6 +1,7 @@
 """The tables, one file an idea. QuerySets answer questions; none changes a state."""
 
 from .audit import AuditEntry, Operation
+from .batch import Batch, BatchDelta, BatchFailure, BatchResult
 from .counter import BUCKET_SECONDS, BUCKETS, Counter, CounterDelta
 from .cron import CronDeclaration, CronEntry, CronTick
 from .dashboard import Dashboard
@@ -16,6 +17,10 @@ __all__ = [
     "BUCKETS",
     "BUCKET_SECONDS",
     "AuditEntry",
+    "Batch",
+    "BatchDelta",
+    "BatchFailure",
+    "BatchResult",
     "Counter",
     "CounterDelta",
     "CronDeclaration",

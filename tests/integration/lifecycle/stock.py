@@ -20,6 +20,7 @@ TABLES = (
     *("job", "ready", "level", "lease", "scheduledjob", "retryjob", "deadjob"),
     *("queue", "process", "waiter", "counter", "counterdelta", "operation", "auditentry", "track"),
     *("crontick", "cronentry", "crondeclaration"),
+    *("batch", "batchdelta", "batchfailure", "batchresult"),
 )
 _numbers = itertools.count()
 
