@@ -26,7 +26,7 @@ from . import frames
 from .database import NOT_THERE, DatabaseGone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from faktory_django.lifecycle.fetch import Claimed
 
@@ -56,12 +56,21 @@ class Waiter:
 class Dealer:
     """Claims jobs for the clients that wait and deals them out."""
 
-    def __init__(self, wid: str, link: Link, desk: Desk, *, listens: bool) -> None:
+    def __init__(
+        self,
+        wid: str,
+        link: Link,
+        desk: Desk,
+        *,
+        listens: bool,
+        on_claim: Callable[[Sequence[Claimed]], None],
+    ) -> None:
         self.waiters: dict[Client, Waiter] = {}
         self._wid = wid
         self._link = link
         self._desk = desk
         self._listens = listens
+        self._on_claim = on_claim
         self._consumer = Consumer(wid)
         self._stirred = asyncio.Event()
         self._empty_since: dict[tuple[str, ...], float] = {}
@@ -185,6 +194,7 @@ class Dealer:
         stirs = self._stirs
         turn = self._consumer.took(await self._link.execute(CLAIM_EACH, params))
         if turn.jobs:
+            self._on_claim(turn.jobs)
             self._last_lease = max(self._last_lease, turn.jobs[-1].lease)
         # only what was looked for from the beginning is known not to be there, and only if
         # nothing has come while the answer was under way
