@@ -15,9 +15,11 @@ from psycopg.pq import TransactionStatus
 from faktory_django import settings
 from faktory_django.api.context import hosted
 from faktory_django.errors import InvalidQueueName
+from faktory_django.features.batches import bid_of
 from faktory_django.lifecycle import track
 from faktory_django.lifecycle.ack import LeaseAck, Tally
 from faktory_django.lifecycle.announce import announce_moved
+from faktory_django.lifecycle.batch_fold import fold
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.fail import Failing, fail
 from faktory_django.lifecycle.fetch import Claimed, Consumer
@@ -139,6 +141,7 @@ def _finish(
     outcome: Outcome,
 ) -> None:
     lease, acks = outcome.claimed.lease, LeaseAck(outcome.claimed.lease, ends=True)
+    acks.traited = outcome.claimed.traits is not None
     with transaction.atomic(using=connection.alias):
         if outcome.verdict is not None:
             verdict: Any = outcome.verdict
@@ -148,4 +151,8 @@ def _finish(
             acks.ids.append(outcome.claimed.id)
             tally = acks.tallies[outcome.claimed.queue, outcome.jobtype] = Tally()
             tally.add(outcome.wait_seconds, outcome.run_seconds)
+            if outcome.note is not None:
+                acks.notes[outcome.claimed.id] = outcome.note
         consumer.turn(connection, queues, 0, [acks])
+    if (bid := bid_of(outcome.claimed.traits)) is not None:
+        fold(connection, [bid])

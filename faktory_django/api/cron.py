@@ -24,7 +24,9 @@ R = TypeVar("R")
 MIN_WITHIN: Final = 60
 MAX_WITHIN: Final = 366 * 86_400
 # Of a job, as @job and .set() take them; the database is that of the entries.
-OPTIONS: Final = {name: check for name, check in checks.PUSH_OPTIONS.items() if name != "using"}
+OPTIONS: Final = {
+    name: check for name, check in checks.PUSH_OPTIONS.items() if name not in {"using", "batch"}
+}
 KEYS: Final = ("job", "schedule", "tz", "args", "kwargs", "missed", "within", *OPTIONS)
 
 

@@ -18,6 +18,8 @@ from faktory_django.errors import (
     InvalidTime,
 )
 
+from .joining import Membership
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -144,6 +146,11 @@ def _words(value: Any) -> None:
         )
 
 
+def _batch(value: Any) -> None:
+    if value is not None and not isinstance(getattr(value, "membership", None), Membership):
+        raise InvalidOption(f"batch must be a Batch or None, got {shown(value)}")
+
+
 def _using(value: Any) -> None:
     if not isinstance(value, str) or value not in connections:
         known = ", ".join(connections)
@@ -159,6 +166,7 @@ PUSH_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     "backtrace": _whole("backtrace", 0, 50),
     "custom": _custom,
     "using": _using,
+    "batch": _batch,
 }
 JOB_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     **PUSH_OPTIONS,

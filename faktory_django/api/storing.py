@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from faktory_django import settings, signals
+from faktory_django.errors import BatchClosed
 
 from .requests import encoded, encoded_alike
 
@@ -40,7 +41,9 @@ def store(requests: Sequence[PushRequest], *, using: str | None) -> list[Stored]
     """Store jobs of any kind, all or none."""
     from faktory_django.lifecycle.push import push  # noqa: PLC0415
 
-    push(encoded(requests), using=using)
+    for refusal in push(encoded(requests), using=using):
+        if refusal.code == "BATCH":
+            raise BatchClosed(f"{refusal.message} (job {refusal.jid})")
     default = settings.get().default_queue
     return [Stored(request.jid, request.options.get("queue") or default) for request in requests]
 
