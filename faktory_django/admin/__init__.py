@@ -6,6 +6,7 @@ Imported by the admin's autodiscovery only: a project without it works too.
 from django.contrib import admin
 
 from faktory_django.models import (
+    Batch,
     Counter,
     CronEntry,
     Dashboard,
@@ -17,6 +18,7 @@ from faktory_django.models import (
     ScheduledJob,
 )
 
+from .batches import BatchAdmin
 from .counters import CounterAdmin
 from .cron import CronEntryAdmin
 from .dashboard import DashboardAdmin
@@ -26,6 +28,7 @@ from .queues import QueueAdmin
 from .sets import DeadJobAdmin, RetryJobAdmin, ScheduledJobAdmin
 
 __all__ = [
+    "BatchAdmin",
     "CounterAdmin",
     "CronEntryAdmin",
     "DashboardAdmin",
@@ -43,6 +46,7 @@ admin.site.register(ScheduledJob, ScheduledJobAdmin)
 admin.site.register(RetryJob, RetryJobAdmin)
 admin.site.register(DeadJob, DeadJobAdmin)
 admin.site.register(Queue, QueueAdmin)
+admin.site.register(Batch, BatchAdmin)
 admin.site.register(CronEntry, CronEntryAdmin)
 admin.site.register(Process, ProcessAdmin)
 admin.site.register(Counter, CounterAdmin)

@@ -33,12 +33,14 @@ OTHER_ACTS: Final[dict[str, Any]] = {
     "stop": pgettext_lazy("act", "Stop"),
     "run": pgettext_lazy("act", "Run now"),
     "push": pgettext_lazy("act", "Edit a copy and push"),
+    "cancel": pgettext_lazy("act", "Cancel"),
 }
 TARGETS: Final[dict[str, Any]] = {
     **{name: found.title for name, found in LISTS.items()},
     "queue": gettext_lazy("Queue"),
     "process": gettext_lazy("Process"),
     "cron": gettext_lazy("Cron entry"),
+    "batch": gettext_lazy("Batch"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
@@ -12,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from faktory_django import payload, settings
 from faktory_django.contents import cut, line, name
+from faktory_django.features.batches import bid_of
 from faktory_django.search import quoted
 
 from . import access, job_rows, progress, why
@@ -92,6 +94,11 @@ class Shown:
         """Whether its arguments are too long to stand open."""
         text = self.row.contents.args
         return text.count("\n") >= SHORT_LINES or len(text) > SHORT_TEXT
+
+    @property
+    def bid(self) -> str:
+        """The batch that it is in, or whose callback it is; empty for none."""
+        return bid_of(json.dumps(self.row.job.traits)) or ""
 
     @property
     def due_at(self) -> datetime | None:

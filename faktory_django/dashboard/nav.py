@@ -22,12 +22,19 @@ PAGES: Final[dict[str, Any]] = {
     "retries": _("Retries"),
     "scheduled": _("Scheduled"),
     "dead": _("Dead"),
+    "batches": _("Batches"),
     "cron": _("Cron"),
     "types": _("Job types"),
     "storage": _("Storage"),
     "audit": pgettext_lazy("list of what people did", "Audit"),
 }
-BELONGS: Final = {"queue": "queues", "type": "types", "operation": "audit", "errors": "dead"}
+BELONGS: Final = {
+    "queue": "queues",
+    "type": "types",
+    "operation": "audit",
+    "errors": "dead",
+    "batch": "batches",
+}
 
 
 @dataclass(frozen=True, slots=True)

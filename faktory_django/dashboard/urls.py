@@ -5,6 +5,7 @@ from django.urls import path, register_converter
 from . import (
     acts,
     audit,
+    batches,
     busy,
     cron,
     errors,
@@ -42,6 +43,8 @@ urlpatterns = [
     path("language/", language.language, name="language"),
     path("jobs/<text:jid>/", job.job, name="job"),
     path("jobs/<text:jid>/copy/", job_edit.job_edit, name="job_edit"),
+    path("batches/", batches.batches, name="batches"),
+    path("batches/<text:bid>/", batches.batch, name="batch"),
     path("cron/", cron.cron, name="cron"),
     path("storage/", storage.storage, name="storage"),
     path("types/", types.types, name="types"),
