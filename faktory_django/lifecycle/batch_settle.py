@@ -33,13 +33,15 @@ $$
 # For the jobs that are stored.
 JOIN_FUNCTION: Final = """
 CREATE OR REPLACE FUNCTION faktory_django_join_batches_v1(traits jsonb[], stored boolean[])
-RETURNS void LANGUAGE sql AS $$
-INSERT INTO faktory_django_batchdelta (bid, total)
-SELECT g.traits ->> 'bid', count(*)
-FROM unnest(traits, stored) AS g(traits, stored)
-WHERE g.traits ? 'bid' AND g.stored
-GROUP BY g.traits ->> 'bid'
-ORDER BY g.traits ->> 'bid'
+RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    INSERT INTO faktory_django_batchdelta (bid, total)
+    SELECT g.traits ->> 'bid', count(*)
+    FROM unnest(traits, stored) AS g(traits, stored)
+    WHERE g.traits ? 'bid' AND g.stored
+    GROUP BY g.traits ->> 'bid'
+    ORDER BY g.traits ->> 'bid';
+END
 $$
 """
 
@@ -53,7 +55,8 @@ SETTLE_BATCHES_FUNCTION: Final = """
 CREATE OR REPLACE FUNCTION faktory_django_settle_batches_v1(
     jids text[], failures text[], traits jsonb[], outcomes text[], notes jsonb[]
 )
-RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS $$
+RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
+AS $$
 BEGIN
     INSERT INTO faktory_django_batchdelta (bid, callback)
     SELECT DISTINCT g.traits ->> 'callback', g.jid

@@ -57,7 +57,7 @@ END_FUNCTION: Final = f"""
 CREATE OR REPLACE FUNCTION faktory_django_end_v1(
     ended_ids bigint[], note_ids bigint[], note_texts text[]
 )
-RETURNS int LANGUAGE plpgsql SET enable_seqscan = off AS $$
+RETURNS int LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ended int;
 BEGIN
