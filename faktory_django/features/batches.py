@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from faktory_django.errors import InvalidOption
@@ -53,6 +54,7 @@ def traits(custom: Mapping[str, Any], _pushed: object = None) -> dict[str, Any]:
     return found
 
 
+@lru_cache(1_024)
 def bid_of(traits: str | None) -> str | None:
     """Return the batch that is to be folded when a job with these traits has ended."""
     if traits is None or not ('"bid"' in traits or '"callback"' in traits):

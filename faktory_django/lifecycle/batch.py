@@ -67,7 +67,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    PERFORM faktory_django_fold_batches_v1(ARRAY[wanted]);
+    PERFORM faktory_django_fold_batches_v1(ARRAY[wanted], false);
     RETURN wanted;
 END
 $$

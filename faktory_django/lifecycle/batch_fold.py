@@ -53,10 +53,13 @@ $$
 
 # Returns the batches that somebody else has locked: they are to be folded again.
 #
+# With fast nobody waits for the disk: a fold that is lost with the server leaves its deltas, and
+# what it has pushed was lost with it. Not so in a transaction of somebody else.
+#
 # Skipped, not waited for: an application may have a batch open in a long transaction. A fold goes
 # from a child to its parent, never down.
 FOLD_FUNCTION: Final = """
-CREATE OR REPLACE FUNCTION faktory_django_fold_batches_v1(bids text[])
+CREATE OR REPLACE FUNCTION faktory_django_fold_batches_v1(bids text[], fast boolean)
 RETURNS text[] LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off
 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_variable
@@ -72,6 +75,9 @@ DECLARE
     unrun int;
     refused text[];
 BEGIN
+    IF fast THEN
+        PERFORM set_config('synchronous_commit', 'off', true);
+    END IF;
     WHILE cardinality(todo) > 0 LOOP
         one := todo[1];
         todo := todo[2:];
@@ -233,7 +239,7 @@ $$
 """
 FUNCTIONS: Final = (_PUSH_FUNCTION, FOLD_FUNCTION)
 
-FOLD: Final = "SELECT faktory_django_fold_batches_v1(%(bids)b::text[])"
+FOLD: Final = "SELECT faktory_django_fold_batches_v1(%(bids)b::text[], %(fast)b)"
 # In the order of their ids: in an index that is emptied from its front.
 DIRTY: Final = """
 SELECT DISTINCT d.bid
@@ -249,7 +255,10 @@ def fold(connection: BaseDatabaseWrapper, bids: Collection[str]) -> list[str]:
 
     Others hold those: an application that adds jobs, or another fold.
     """
-    return list(execute(connection, FOLD, {"bids": sorted(bids)})[0][0]) if bids else []
+    if not bids:
+        return []
+    params = {"bids": sorted(bids), "fast": not connection.in_atomic_block}
+    return list(execute(connection, FOLD, params)[0][0])
 
 
 def fold_all(connection: BaseDatabaseWrapper) -> list[str]:

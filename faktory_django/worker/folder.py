@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 # Between two folds. Jobs of a large batch end in many turns.
-PAUSE_SECONDS: Final = 0.03
+PAUSE_SECONDS: Final = 0.05
 # A batch that somebody holds is left to upkeep after so many attempts.
-ATTEMPTS: Final = 20
+ATTEMPTS: Final = 12
 
 
 class Folder:
