@@ -57,12 +57,25 @@ CREATE OR REPLACE FUNCTION faktory_django_settle_batches_v1(
 )
 RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
 AS $$
+DECLARE
+    members boolean;
+    callbacks boolean;
+    steps boolean;
 BEGIN
-    INSERT INTO faktory_django_batchdelta (bid, callback)
-    SELECT DISTINCT g.traits ->> 'callback', g.jid
-    FROM unnest(jids, traits, outcomes) AS g(jid, traits, outcome)
-    WHERE g.traits ? 'callback' AND g.outcome NOT IN ('retry', 'dead', 'snooze')
-    ORDER BY 1, 2;
+    SELECT bool_or(t ? 'bid'), bool_or(t ? 'callback'), bool_or(t ? 'step')
+    INTO members, callbacks, steps
+    FROM unnest(traits) AS t;
+
+    IF callbacks THEN
+        INSERT INTO faktory_django_batchdelta (bid, callback)
+        SELECT DISTINCT g.traits ->> 'callback', g.jid
+        FROM unnest(jids, traits, outcomes) AS g(jid, traits, outcome)
+        WHERE g.traits ? 'callback' AND g.outcome NOT IN ('retry', 'dead', 'snooze')
+        ORDER BY 1, 2;
+    END IF;
+    IF NOT members THEN
+        RETURN;
+    END IF;
 
     WITH given AS MATERIALIZED (
         SELECT g.traits ->> 'bid' AS bid, g.jid, g.outcome,
@@ -83,6 +96,12 @@ BEGIN
         DELETE FROM faktory_django_batchfailure f
         USING given g
         WHERE g.ended AND f.bid = g.bid AND f.jid = g.jid
+        -- one look for all, instead of one for each, where nothing has failed
+        AND (SELECT EXISTS (
+            SELECT
+            FROM faktory_django_batchfailure x
+            WHERE x.bid = ANY(ARRAY(SELECT DISTINCT y.bid FROM given y))
+        ))
         RETURNING f.bid
     ), counts AS (
         SELECT g.bid,
@@ -108,12 +127,14 @@ BEGIN
     GROUP BY c.bid
     ORDER BY c.bid;
 
-    INSERT INTO faktory_django_batchresult (bid, step, nr, result)
-    SELECT g.traits ->> 'bid', (g.traits -> 'step' ->> 0)::int, (g.traits -> 'step' ->> 1)::int,
-        (g.note -> 'result')::text
-    FROM unnest(traits, outcomes, notes) AS g(traits, outcome, note)
-    WHERE g.traits ? 'step' AND g.outcome = 'done' AND g.note ? 'result'
-    ORDER BY 1, 2, 3;
+    IF steps THEN
+        INSERT INTO faktory_django_batchresult (bid, step, nr, result)
+        SELECT g.traits ->> 'bid', (g.traits -> 'step' ->> 0)::int, (g.traits -> 'step' ->> 1)::int,
+            (g.note -> 'result')::text
+        FROM unnest(traits, outcomes, notes) AS g(traits, outcome, note)
+        WHERE g.traits ? 'step' AND g.outcome = 'done' AND g.note ? 'result'
+        ORDER BY 1, 2, 3;
+    END IF;
 END
 $$
 """
