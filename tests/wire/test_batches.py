@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyfaktory import Batch as TheirBatch  # type: ignore[import-untyped]
-from pyfaktory import Client, Producer
+from pyfaktory import Client, Producer, TargetJob
 from pyfaktory import Job as TheirJob
 
 from faktory_django import models
@@ -275,8 +275,10 @@ def test_a_library_uses_batches(server: Server, wire: Wire) -> None:
         producer = Producer(client)
         made = producer.batch_new(
             TheirBatch(
+                parent_bid=None,
                 description="theirs",
-                success=TheirJob(jobtype="success", args=[], queue="callbacks"),
+                success=TargetJob(jobtype="success", args=[], queue="callbacks"),
+                complete=None,
             )
         )
         bid = re.search(r"b-[\w-]+", str(made))[0]  # type: ignore[index]
@@ -302,7 +304,7 @@ def test_both_doors_share_a_batch(django_worker: Worker, ledger: Ledger, wire: W
     ok(wire, f"BATCH COMMIT {bid}")
     assert django_worker.process.poll() is None
     until(lambda: ledger.lines == ["member"], "the Python job ran")
-    assert status(wire, bid)["pending"] == 1
+    until(lambda: status(wire, bid)["pending"] == 1, "it is counted")
 
     run(wire)
 
