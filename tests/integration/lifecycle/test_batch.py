@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from faktory_django.errors import UnknownBatch
 from faktory_django.features import batches
@@ -790,6 +790,27 @@ def test_a_batch_that_cannot_be_folded_harms_no_other(caplog: pytest.LogCaptureF
 
     assert followed() == ["complete-b-2"]
     assert "batch b-1 cannot be folded" in caplog.text
+
+
+def test_a_fold_that_the_database_has_cut_short_is_not_taken_for_broken(
+    actor: Callable[[], Actor],
+) -> None:
+    make("complete")
+    join("job-00001")
+    batch.commit(connection, "b-1")
+    ack(*claim(1))
+    other = actor()
+    other.begin()
+    other.sql("SELECT FROM faktory_django_batchdelta FOR UPDATE")
+
+    sql("SET statement_timeout = 50")
+    with pytest.raises(OperationalError):
+        fold_each(connection, ["b-1"])
+    sql("RESET statement_timeout")
+
+    other.commit()
+    assert fold_each(connection, ["b-1"]) == []
+    assert followed() == ["complete-b-1"]
 
 
 def test_upkeep_folds_what_nobody_has_folded() -> None:
