@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from faktory_django import Batch
+
 JOBS = 100_000
 RUNS = 2
 QUEUE = "default"
@@ -44,15 +46,13 @@ def main(size: int, processes: int) -> None:
 
 def run(size: int, *, batched: bool) -> None:
     """Push jobs into a paused queue, let a worker come, and let it run them."""
-    from django.db import connection
-
     from faktory_django import Batch
     from faktory_django.lifecycle import queues
-    from faktory_django.models import Job, Waiter
     from tests.jobapp.jobs import noop
 
     queues.pause(QUEUE)
     rows: list[list[Any]] = [[nr] for nr in range(size)]
+    batch = None
     started = time.perf_counter()
     if batched:
         with Batch(success=noop.s("callback").set(queue=QUEUE)) as batch:
@@ -60,33 +60,43 @@ def run(size: int, *, batched: bool) -> None:
     else:
         noop.perform_bulk(rows)
     pushed = time.perf_counter() - started
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE faktory_django_job")
-        cursor.execute("ANALYZE faktory_django_ready")
     command = [sys.executable, "-m", "django", "faktory_worker"]
     worker = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
-        until(Waiter.objects.exists)
-        time.sleep(1)
-        started = time.perf_counter()
-        queues.resume(QUEUE)
-        first = until(lambda: Job.objects.count() < size)
-        drained = until(lambda: not Job.objects.exists())
-        callback = 0.0
-        if batched:
-            callback = until(lambda: batch.status().success == "done") - drained
-        figure = {
-            "what": "batched" if batched else "plain",
-            "jobs": size,
-            "push_per_s": round(size / pushed),
-            "drain_per_s": round(size / (drained - first)),
-            "callback_ms": round(1_000 * max(0.0, callback), 1),
-        }
-        sys.stdout.write(json.dumps(figure) + "\n")
-        sys.stdout.flush()
+        drained, callback = drain(size, batch)
     finally:
         worker.terminate()
         worker.wait()
+    figure = {
+        "what": "batched" if batched else "plain",
+        "jobs": size,
+        "push_per_s": round(size / pushed),
+        "drain_per_s": round(size / drained),
+        "callback_ms": round(1_000 * callback, 1),
+    }
+    sys.stdout.write(json.dumps(figure) + "\n")
+    sys.stdout.flush()
+
+
+def drain(size: int, batch: Batch | None) -> tuple[float, float]:
+    """Let the worker run all; return how long it took, and then the callback, in seconds."""
+    from django.db import connection
+
+    from faktory_django.lifecycle import queues
+    from faktory_django.models import Job, Waiter
+
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE faktory_django_job")
+        cursor.execute("ANALYZE faktory_django_ready")
+    until(Waiter.objects.exists)
+    time.sleep(1)
+    queues.resume(QUEUE)
+    first = until(lambda: Job.objects.count() < size)
+    drained = until(lambda: not Job.objects.exists())
+    if batch is None:
+        return drained - first, 0.0
+    ended = until(lambda: batch.status().success == "done")
+    return drained - first, ended - drained
 
 
 if __name__ == "__main__":
