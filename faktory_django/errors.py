@@ -7,6 +7,7 @@ FaktoryError
 │   ├── InvalidQueueName
 │   ├── InvalidTime         a naive datetime, a negative or absurd delay
 │   ├── EncryptionNotReady  no key, or no code to use it
+│   ├── BatchClosed         the batch of a job is not there, cancelled, or committed
 │   └── PayloadTooLarge
 ├── NotUnique               on_duplicate="raise": another job holds the unique lock
 ├── UniqueLockBusy          somebody is pushing the same unique job, for too long
@@ -14,6 +15,7 @@ FaktoryError
 ├── DuplicateJobType        two functions claim one jobtype
 ├── UnknownJobType          no function is registered for a jobtype
 ├── InvalidCursor           an iterable job yielded what cannot be kept
+├── UnknownBatch            there is no batch of this id
 ├── UnreadableArguments     a worker cannot read what is encrypted
 ├── ReservationLost         another process holds the job, or it has ended
 ├── DatabaseNotReady        not PostgreSQL, or too old
@@ -77,6 +79,10 @@ class UniqueLockBusy(FaktoryError):
     """A transaction that has not ended is pushing the same unique job: try again later."""
 
 
+class BatchClosed(InvalidPayload):
+    """A job cannot join its batch: it is not there, it is cancelled, or committed."""
+
+
 class CommandRefused(FaktoryError):
     """What a client of the wire sent is refused; the text follows the word ERR of the reply."""
 
@@ -91,6 +97,10 @@ class UnknownJobType(FaktoryError):
 
 class InvalidCursor(FaktoryError, ValueError):
     """What an iterable job yielded is not JSON, or larger than MAX_CURSOR_BYTES."""
+
+
+class UnknownBatch(FaktoryError, LookupError):
+    """There is no batch of this id; it may have been forgotten."""
 
 
 class UnreadableArguments(FaktoryError):

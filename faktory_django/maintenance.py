@@ -16,6 +16,9 @@ from django.db import InterfaceError, OperationalError
 from faktory_django import crontab, registry, settings
 from faktory_django.features import history
 from faktory_django.lifecycle import (
+    batch,
+    batch_cancel,
+    batch_fold,
     cancel,
     cron,
     cursors,
@@ -109,6 +112,7 @@ class Maintenance:
             Chore("cursors", 60.0, self.trim_cursors),
             Chore("limits", 1.0, self.admit),
             Chore("repair", 60.0, self.repair),
+            Chore("batches", 1.0, self.fold_batches),
         ]
 
     def tick(self, connection: BaseDatabaseWrapper) -> None:
@@ -247,6 +251,10 @@ class Maintenance:
         """Give up what jobs hold that are gone; come again at once while there are many."""
         return 0.0 if limits.repair(connection) >= 1_000 else None
 
+    def fold_batches(self, connection: BaseDatabaseWrapper) -> None:
+        """Fold the batches that nobody has folded who has ended their jobs."""
+        batch_fold.fold_all(connection)
+
     def trim(self, connection: BaseDatabaseWrapper) -> float | None:
         """Delete what is old; come again at once while there are many."""
         ours = settings.get()
@@ -265,6 +273,9 @@ class Maintenance:
         operations.trim(connection, keep_days=ours.audit_days)
         cron.trim(connection)
         unlocked = unique.trim(connection)
+        batch.forget(connection, minutes=ours.batch_open_minutes)
+        batch.trim(connection, days=ours.batch_days)
+        batch_cancel.discard_left_over(connection)
         return 0.0 if purged >= 1_000 or max(unlocked, *counters) >= 10_000 else None
 
 

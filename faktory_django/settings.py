@@ -84,7 +84,7 @@ class FaktorySettings:
     server_command_seconds: float = _setting(5.0, 0.1, 3_600)
     server_old_clients: bool = True
     server_mutations: bool = True
-    server_description: str = "Faktory"
+    server_description: str = "Faktory Enterprise"
     silent_wire_seconds: float = _setting(60.0, 1, 86_400)
     rescue_silent_wire: bool = False
 
@@ -107,6 +107,8 @@ class FaktorySettings:
     day_counters_days: int = _setting(400, 1, 36_500)
     audit_days: int = _setting(400, 1, 36_500)
     track_minutes: int = _setting(30, 1, 525_600)
+    batch_open_minutes: int = _setting(30, 1, 525_600)
+    batch_days: int = _setting(30, 1, 36_500)
 
     # what is kept of jobs that have ended
     history_days: int = _setting(0, 0, 366)

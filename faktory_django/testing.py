@@ -15,10 +15,12 @@ from psycopg.pq import TransactionStatus
 from faktory_django import payload, settings
 from faktory_django.api.context import hosted
 from faktory_django.errors import InvalidQueueName
+from faktory_django.features.batches import bid_of
 from faktory_django.features.history import Limited
 from faktory_django.lifecycle import expiry, log_lines, track
 from faktory_django.lifecycle.ack import LeaseAck, Tally
 from faktory_django.lifecycle.announce import announce_moved
+from faktory_django.lifecycle.batch_fold import fold
 from faktory_django.lifecycle.connection import database, execute
 from faktory_django.lifecycle.fail import fail
 from faktory_django.lifecycle.fetch import Claimed, Consumer
@@ -205,4 +207,8 @@ def _finish(
                 acks.notes[outcome.claimed.id] = outcome.note
             tally = acks.tallies[outcome.claimed.queue, outcome.jobtype] = Tally()
             tally.add(outcome.wait_seconds, outcome.run_seconds)
+            if outcome.note is not None:
+                acks.notes[outcome.claimed.id] = outcome.note
         consumer.turn(connection, queues, 0, [acks])
+    if (bid := bid_of(outcome.claimed.traits)) is not None:
+        fold(connection, [bid])

@@ -6,6 +6,7 @@ Imported by the admin's autodiscovery only: a project without it works too.
 from django.contrib import admin
 
 from faktory_django.models import (
+    Batch,
     Counter,
     CronEntry,
     Dashboard,
@@ -19,6 +20,7 @@ from faktory_django.models import (
     Throttle,
 )
 
+from .batches import BatchAdmin
 from .counters import CounterAdmin
 from .cron import CronEntryAdmin
 from .dashboard import DashboardAdmin
@@ -30,6 +32,7 @@ from .sets import DeadJobAdmin, RetryJobAdmin, ScheduledJobAdmin
 from .throttles import ThrottleAdmin
 
 __all__ = [
+    "BatchAdmin",
     "CounterAdmin",
     "CronEntryAdmin",
     "DashboardAdmin",
@@ -51,6 +54,7 @@ admin.site.register(DeadJob, DeadJobAdmin)
 admin.site.register(FinishedJob, FinishedJobAdmin)
 admin.site.register(Queue, QueueAdmin)
 admin.site.register(Throttle, ThrottleAdmin)
+admin.site.register(Batch, BatchAdmin)
 admin.site.register(CronEntry, CronEntryAdmin)
 admin.site.register(Process, ProcessAdmin)
 admin.site.register(Counter, CounterAdmin)

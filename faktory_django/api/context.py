@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import timedelta
 
+    from .batch import Batch
+
 _current: ContextVar[CurrentJob | None] = ContextVar("faktory_django_job", default=None)
 
 
@@ -47,6 +49,13 @@ class CurrentJob(msgspec.Struct, frozen=True):
     def created_at(self) -> datetime | None:
         """When it was pushed; None when its producer wrote no time that can be read."""
         return _instant(self.created)
+
+    @property
+    def batch(self) -> Batch | None:
+        """The batch that it is in, or whose callback it is; None when there is none."""
+        from .batch import of_job  # noqa: PLC0415 - a batch asks for the job that runs
+
+        return of_job(self.custom)
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:

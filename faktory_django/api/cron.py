@@ -26,7 +26,9 @@ R = TypeVar("R")
 MIN_WITHIN: Final = 60
 MAX_WITHIN: Final = 366 * 86_400
 # Of a job, as @job and .set() take them; the database is that of the entries.
-OPTIONS: Final = {name: check for name, check in checks.PUSH_OPTIONS.items() if name != "using"}
+OPTIONS: Final = {
+    name: check for name, check in checks.PUSH_OPTIONS.items() if name not in {"using", "batch"}
+}
 SAID_IN_CUSTOM: Final = frozenset({"custom", *noted.OPTIONS})
 KEYS: Final = ("job", "schedule", "tz", "args", "kwargs", "missed", "within", *OPTIONS)
 

@@ -19,8 +19,10 @@ from faktory_django.errors import (
 
 from . import cancelling, fairness, inspection, limits, results, unique
 from . import options as checks
+from .joining import keys
 from .middleware import push_chain
 from .requests import PushRequest, checked
+from .signatures import Signature
 from .storing import STOPPED, JobHandle, Stored, announced, store, store_alike
 
 if TYPE_CHECKING:
@@ -85,6 +87,10 @@ class Job(Generic[P, R]):
         if "limit" in options:
             limits.check_keys(self.jobtype, options["limit"], self._signature)
         return Job(self._function, self.definition, {**self._options, **options})
+
+    def s(self, *args: Any, **kwargs: Any) -> Signature:
+        """Return the job with its arguments, for batches, chains and groups."""
+        return Signature(self, args, kwargs)
 
     @staticmethod
     def status(jid: str, *, using: str | None = None) -> inspection.JobStatus:
@@ -218,8 +224,14 @@ class Job(Generic[P, R]):
         return self._push(request) if request is not None else STOPPED
 
     def _request(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any], when: Mapping[str, Any]
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        when: Mapping[str, Any] | None = None,
+        *,
+        custom: Mapping[str, Any] | None = None,
     ) -> PushRequest | None:
+        """Return a push, as the middleware wants it; None when it stops it. custom is added."""
         self._check_fit(args, kwargs)
         request: PushRequest | None = PushRequest(
             jid=payload.new_jid(),
@@ -227,9 +239,9 @@ class Job(Generic[P, R]):
             args=args,
             kwargs=kwargs,
             options=self._options,
-            custom=dict(self._options.get("custom") or {}),
+            custom={**(self._options.get("custom") or {}), **keys(self._options), **(custom or {})},
             encrypt=self.definition.encrypt,
-            **when,
+            **(when or {}),
         )
         if (middleware := push_chain()) is not None:
             request = checked(middleware(request), encrypt=self.definition.encrypt)
@@ -255,7 +267,7 @@ class Job(Generic[P, R]):
         if rows and push_chain() is None and not any(when.values()):
             for args in rows:
                 self._check_fit(args, {})
-            custom = dict(self._options.get("custom") or {})
+            custom = {**(self._options.get("custom") or {}), **keys(self._options)}
             jids = payload.new_jids(len(rows))
             like = PushRequest(jids[0], self.jobtype, (), {}, self._options, custom)
             like.encrypt = self.definition.encrypt

@@ -20,6 +20,7 @@ from faktory_django.errors import (
 from faktory_django.features import expiry, fairness, history, unique
 
 from . import limits
+from .joining import Membership
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -205,6 +206,11 @@ def _fairness_weight(value: Any) -> None:
         fairness.weight(value)
 
 
+def _batch(value: Any) -> None:
+    if value is not None and not isinstance(getattr(value, "membership", None), Membership):
+        raise InvalidOption(f"batch must be a Batch or None, got {shown(value)}")
+
+
 def _using(value: Any) -> None:
     if not isinstance(value, str) or value not in connections:
         known = ", ".join(connections)
@@ -231,6 +237,7 @@ PUSH_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     "fairness_key": _fairness_key,
     "fairness_weight": _fairness_weight,
     "limit": limits.check_option,
+    "batch": _batch,
 }
 JOB_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     **PUSH_OPTIONS,

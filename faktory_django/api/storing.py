@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from django.db import transaction
 
 from faktory_django import signals
-from faktory_django.errors import NotUnique
+from faktory_django.errors import BatchClosed, NotUnique
 from faktory_django.features import unique
 
 from . import cancelling, inspection, results
@@ -115,6 +115,8 @@ def store(requests: Sequence[PushRequest], *, using: str | None) -> list[Stored]
     with transaction.atomic(using=database(using).alias) if several else nullcontext():
         refused = {refusal.place: refusal for refusal in push(rows, using=using)}
         for place, refusal in refused.items():
+            if refusal.code == "BATCH":
+                raise BatchClosed(f"{refusal.message} (job {rows[place].jid})")
             if _raises(requests[place]) and refusal.code == unique.CODE:
                 raise _not_unique(requests[place], refusal)
     return [Stored(row.jid, row.queue, refused.get(place)) for place, row in enumerate(rows)]

@@ -48,6 +48,7 @@ TARGETS: Final[dict[str, Any]] = {
     "lock": gettext_lazy("Unique lock"),
     "throttle": gettext_lazy("Throttle"),
     "limit": gettext_lazy("Limit"),
+    "batch": gettext_lazy("Batch"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ from django.utils.translation import gettext_lazy
 from faktory_django import payload, settings
 from faktory_django.contents import cut, line, name
 from faktory_django.features import fairness
+from faktory_django.features.batches import bid_of
 from faktory_django.search import quoted
 
 from . import access, checkpoint, job_rows, locks, past, progress, why
@@ -123,6 +125,11 @@ class Shown:
         """Its fairness key, and its weight unless that is 1; empty for a job without a key."""
         found: Mapping[str, Any] = (self.row.job.traits or {}).get(fairness.TRAIT, {})
         return found
+
+    @property
+    def bid(self) -> str:
+        """The batch that it is in, or whose callback it is; empty for none."""
+        return bid_of(json.dumps(self.row.job.traits)) or ""
 
     @property
     def due_at(self) -> datetime | None:

@@ -23,6 +23,7 @@ PAGES: Final[dict[str, Any]] = {
     "scheduled": _("Scheduled"),
     "dead": _("Dead"),
     "finished": pgettext_lazy("jobs that have ended", "History"),
+    "batches": _("Batches"),
     "cron": _("Cron"),
     "throttles": _("Throttles"),
     "types": _("Job types"),
@@ -35,6 +36,7 @@ BELONGS: Final = {
     "operation": "audit",
     "errors": "dead",
     "locks": "queues",
+    "batch": "batches",
 }
 
 

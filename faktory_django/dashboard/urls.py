@@ -5,6 +5,7 @@ from django.urls import path, register_converter
 from . import (
     acts,
     audit,
+    batches,
     busy,
     cancelling,
     cron,
@@ -48,6 +49,8 @@ urlpatterns = [
     path("jobs/<text:jid>/", job.job, name="job"),
     path("jobs/<text:jid>/copy/", job_edit.job_edit, name="job_edit"),
     path("jobs/<text:jid>/cancel/", cancelling.cancel, name="cancel"),
+    path("batches/", batches.batches, name="batches"),
+    path("batches/<text:bid>/", batches.batch, name="batch"),
     path("cron/", cron.cron, name="cron"),
     path("locks/", locks.locks, name="locks"),
     path("throttles/", throttles.throttle_list, name="throttles"),

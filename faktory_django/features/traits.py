@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from . import expiry, fairness, history, limits, unique
+from . import batches, expiry, fairness, history, limits, unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,6 +39,7 @@ _RULES: Final[tuple[Callable[[Mapping[str, Any], Pushed], dict[str, Any]], ...]]
     lambda custom, pushed: history.traits(custom, queue=pushed.queue, defaults=pushed.history),
     fairness.traits,
     limits.traits,
+    batches.traits,
 )
 # The keys of `custom` that lead to traits.
 KEYS: Final[frozenset[str]] = frozenset(
@@ -51,6 +52,7 @@ KEYS: Final[frozenset[str]] = frozenset(
         fairness.KEY,
         fairness.WEIGHT,
         limits.MARK,
+        *batches.KEYS,
     }
 )
 _MARKS: Final = tuple(f'"{key}"'.encode() for key in sorted(KEYS))

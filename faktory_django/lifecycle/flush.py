@@ -29,6 +29,10 @@ TABLES: Final = (
     "faktory_django_limitedjob",
     "faktory_django_limitslot",
     "faktory_django_rateuse",
+    "faktory_django_batch",
+    "faktory_django_batchdelta",
+    "faktory_django_batchfailure",
+    "faktory_django_batchresult",
 )
 SMALL: Final = 10_000
 _MANY: Final = "EXISTS (SELECT FROM {table} OFFSET %(small)s)"

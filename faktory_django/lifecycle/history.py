@@ -54,7 +54,9 @@ BEGIN
         coalesce(g.note ->> 'wid', ''),
         CASE WHEN g.traits -> 'keep' ? 'args' THEN g.body END,
         CASE WHEN g.outcome IN ('failed', 'dead', 'discarded') THEN g.note ->> 'error' END,
-        CASE WHEN g.outcome = 'done' THEN g.note ->> 'result' END, g.note ->> 'mark',
+        CASE WHEN g.outcome = 'done' AND g.traits -> 'keep' ? 'result' THEN
+            g.note ->> 'result' END,
+        CASE WHEN g.traits -> 'keep' ? 'result' THEN g.note ->> 'mark' END,
         coalesce(g.note ->> 'remark', '')
     FROM given g
     JOIN buckets b ON b.days = g.days;

@@ -9,10 +9,13 @@ import pkgutil
 import re
 from typing import TYPE_CHECKING, Final
 
+from django.db import transaction
+
 from faktory_django import migrations
 from faktory_django.errors import DatabaseNotMigrated, DatabaseNotReady
 from faktory_django.notify import WAKE_FUNCTION
 
+from . import batch, batch_fold, batch_settle
 from .by_jid import ACK_FUNCTION
 from .connection import execute
 from .expiry import EXPIRY_FUNCTION
@@ -50,6 +53,8 @@ STORAGE: Final = {
     "faktory_django_lease": _VACUUM,
     "faktory_django_counterdelta": _VACUUM,
     "faktory_django_uniquelock": _VACUUM,
+    "faktory_django_batchdelta": _VACUUM,
+    "faktory_django_batch": "fillfactor = 50",
     "faktory_django_process": "fillfactor = 50",
 }
 FUNCTIONS: Final = (
@@ -64,6 +69,7 @@ FUNCTIONS: Final = (
     PLACE_FUNCTION,
     EXPIRY_FUNCTION,
     *UNIQUE_FUNCTIONS,
+    *batch_settle.FUNCTIONS,
     PUSH_TRAITS_FUNCTION,
     SETTLE_FUNCTION,
     END_FUNCTION,
@@ -73,6 +79,8 @@ FUNCTIONS: Final = (
     BUCKET_FUNCTION,
     PARTITIONS_FUNCTION,
     KEEP_FUNCTION,
+    *batch_fold.FUNCTIONS,
+    *batch.FUNCTIONS,
 )
 OPTIONS_OF: Final = """
 SELECT coalesce(array_to_string(reloptions, ', '), '')
@@ -94,8 +102,12 @@ ORDER BY name
 def install(connection: BaseDatabaseWrapper) -> None:
     """Make functions, partitions and storage options, in the current schema."""
     split(connection)
-    for sql in FUNCTIONS:
-        execute(connection, sql)
+    with transaction.atomic(using=connection.alias, savepoint=False):
+        # the first migration makes functions for tables of later ones
+        execute(connection, "SET LOCAL check_function_bodies = off")
+        for sql in FUNCTIONS:
+            execute(connection, sql)
+        execute(connection, "SET LOCAL check_function_bodies = on")
     for table, options in STORAGE.items():
         present = execute(connection, OPTIONS_OF, [table])
         if present and present[0][0].replace("=", " = ") != options:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from faktory_django.features import unique
+
 from .clock import RFC3339
 from .lanes import ENTERING
 
@@ -32,6 +34,7 @@ DECLARE
     entered_queues text[];
     holders text[];
     busy boolean[];
+    kept_out record;
 BEGIN
     -- a time that has come by the database's clock means now
     SELECT array_agg(
@@ -41,6 +44,13 @@ BEGIN
     INTO due_ats
     FROM unnest(ats, delays) WITH ORDINALITY AS p(at, delay, nr);
     traits := faktory_django_expiry_v1(traits, due_ats, moment);
+    FOR kept_out IN SELECT * FROM faktory_django_refuse_batched_v1(traits) LOOP
+        stored[kept_out.nr] := false;
+        place := kept_out.nr - 1;
+        code := 'BATCH';
+        message := kept_out.message;
+        RETURN NEXT;
+    END LOOP;
     IF EXISTS (SELECT FROM unnest(traits) AS t(traits) WHERE t.traits ? 'unique') THEN
         -- the last that may refuse: no job that another feature has refused takes a lock
         SELECT l.holders, l.busy, l.taken
@@ -49,6 +59,8 @@ BEGIN
             queues, jids, jobtypes, due_ats, traits, stored, patience_ms, apart) AS l;
         traits := faktory_django_unique_plain_v1(traits);
     END IF;
+    -- only those count in their batches that are let in
+    PERFORM faktory_django_join_batches_v1(traits, stored);
 
     WITH given AS MATERIALIZED (
         SELECT p.*, CASE WHEN p.body ^@ '{{"created_at":' THEN p.body
@@ -106,7 +118,7 @@ BEGIN
         PERFORM faktory_django_wake_v1(entered_queues, cardinality(queues));
     END IF;
 
-    IF false = ANY(stored) THEN
+    IF holders IS NOT NULL AND false = ANY(stored) THEN
         -- when the rest is stored: a job may stand for a later one of the same push
         RETURN QUERY
         SELECT d.place, d.code, d.message, d.other
@@ -138,8 +150,8 @@ class Refusal(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What a client of the wire hears; a code of its own stands in front."""
-        return self.message if self.code == "ERR" else f"{self.code} {self.message}"
+        """What a client of the wire hears; a code of the protocol's own stands in front."""
+        return f"{self.code} {self.message}" if self.code == unique.CODE else self.message
 
 
 def refusals(rows: Sequence[tuple[Any, ...]]) -> list[Refusal]:

@@ -18,6 +18,7 @@ CREATE OR REPLACE FUNCTION faktory_django_settle_v1(
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     -- a PERFORM for each feature, in lock order
+    PERFORM faktory_django_settle_batches_v1(jids, failures, traits, outcomes, notes);
     PERFORM faktory_django_limit_release_v1(ids, traits);
     PERFORM faktory_django_unique_unlock_v1(array_agg(e.jid), array_agg(e.traits))
     FROM unnest(jids, traits, outcomes) AS e(jid, traits, outcome)
@@ -70,7 +71,7 @@ END_FUNCTION: Final = f"""
 CREATE OR REPLACE FUNCTION faktory_django_end_v1(
     ended_ids bigint[], note_ids bigint[], note_texts text[]
 )
-RETURNS int LANGUAGE plpgsql SET enable_seqscan = off AS $$
+RETURNS int LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ended int;
 BEGIN

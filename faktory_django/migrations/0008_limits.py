@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("faktory_django", "0006_unique"),
+        ("faktory_django", "0007_batches"),
     ]
 
     operations = [

@@ -1,6 +1,7 @@
 """The tables, one file an idea. QuerySets answer questions; none changes a state."""
 
 from .audit import AuditEntry, Operation
+from .batch import Batch, BatchDelta, BatchFailure, BatchResult
 from .cancel import Cancel
 from .counter import BUCKET_SECONDS, BUCKETS, Counter, CounterDelta
 from .cron import CronDeclaration, CronEntry, CronTick
@@ -23,6 +24,10 @@ __all__ = [
     "BUCKET_SECONDS",
     "Attempt",
     "AuditEntry",
+    "Batch",
+    "BatchDelta",
+    "BatchFailure",
+    "BatchResult",
     "Cancel",
     "Counter",
     "CounterDelta",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from .job import Payload
+from .job import Payload, batch_index
 
 
 class ScheduledJob(Payload):
@@ -24,6 +24,7 @@ class ScheduledJob(Payload):
         indexes = [
             models.Index(fields=["due_at", "id"], name="faktory_scheduled_due"),
             models.Index(fields=["jid"], name="faktory_scheduled_jid"),
+            batch_index("faktory_scheduled_bid"),
         ]
 
 
@@ -40,6 +41,7 @@ class RetryJob(Payload):
         indexes = [
             models.Index(fields=["due_at", "id"], name="faktory_retry_due"),
             models.Index(fields=["jid"], name="faktory_retry_jid"),
+            batch_index("faktory_retry_bid"),
         ]
 
 
@@ -56,4 +58,5 @@ class DeadJob(Payload):
         indexes = [
             models.Index(fields=["died_at", "id"], name="faktory_dead_died"),
             models.Index(fields=["jid"], name="faktory_dead_jid"),
+            batch_index("faktory_dead_bid"),
         ]

@@ -6,9 +6,18 @@ import json
 from typing import Any
 
 from django.db import models
+from django.db.models import Q
+from django.db.models.fields.json import KeyTextTransform
 from django.utils.translation import gettext_lazy as _
 
 from .fields import name_field
+
+
+def batch_index(name: str) -> models.Index:
+    """Return the index of the jobs that are in batches; plain jobs are not in it."""
+    return models.Index(
+        KeyTextTransform("bid", "traits"), "id", name=name, condition=Q(traits__has_key="bid")
+    )
 
 
 class Payload(models.Model):
@@ -56,7 +65,10 @@ class Job(Payload):
         verbose_name_plural = _("jobs")
         ordering = ["id"]
         # Only pages need it. Not a hash index: an insert into that costs twice as much.
-        indexes = [models.Index(fields=["jid"], name="faktory_job_jid")]
+        indexes = [
+            models.Index(fields=["jid"], name="faktory_job_jid"),
+            batch_index("faktory_job_bid"),
+        ]
         permissions = [
             ("act_on_job", "Can retry, kill, discard and requeue jobs, pause and resume queues"),
             ("view_job_args", "Can see the arguments of jobs"),

@@ -27,7 +27,7 @@ from faktory_django.lifecycle.retry import Error
 from faktory_django.lifecycle.track import FOLLOW
 from faktory_django.lifecycle.unique import patience_ms
 
-from . import frames, requests, tracks
+from . import batches, frames, requests, tracks
 from .database import DatabaseGone
 from .groups import Group
 from .jobs import WireJob
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .client import Client
     from .database import Desk, Link
     from .dealer import Dealer
+    from .folding import Folding
     from .workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Commands:
         self,
         *,
         dealer: Dealer,
+        folding: Folding,
         workers: Workers,
         quick: Desk,
         slow: Desk,
@@ -94,6 +96,8 @@ class Commands:
         self._beats: Group[Asked] = Group(_refuse, key=lambda asked: asked.what.wid)
         self._infos: Group[Asked] = Group(_refuse)
         self._tracks: Group[Asked] = Group(_refuse, key=lambda asked: asked.what.jid)
+        self._batches: Group[Asked] = Group(_refuse)
+        self._folding = folding
         self._tasks: set[asyncio.Task[None]] = set()
         self._ways: dict[type, Callable[[Client, int, Any], None]] = {
             requests.Push: self._push,
@@ -109,6 +113,8 @@ class Commands:
             requests.Mutate: partial(self._act, self._mutate),
             requests.TrackGet: self._track,
             requests.TrackSet: self._track,
+            requests.BatchNew: lambda *asked: self._batches.add(Asked(*asked)),
+            requests.BatchAct: lambda *asked: self._batches.add(Asked(*asked)),
         }
 
     def dispatch(self, client: Client, turn: int, request: requests.Request) -> None:
@@ -126,6 +132,8 @@ class Commands:
             self._beats.run(self._send_beats),
             self._infos.run(self._send_infos),
             self._tracks.run(self._send_tracks),
+            self._batches.run(self._send_batches),
+            self._folding.run(),
         ]
 
     # push
@@ -223,6 +231,7 @@ class Commands:
                 answer = frames.error(_words(wrong))
             else:
                 answer = frames.OK
+                self._folding.ended()
             for asked in items:
                 asked.client.answer(asked.turn, answer)
             return
@@ -242,6 +251,7 @@ class Commands:
             for asked in items:
                 asked.client.answer(asked.turn, frames.error(_words(wrong)))
             return
+        self._folding.ended()
         for asked, it_stood in zip(items, stood, strict=True):
             answer = frames.OK if it_stood else _not_found(asked.what.jid)
             asked.client.answer(asked.turn, answer)
@@ -304,6 +314,17 @@ class Commands:
         }
         for item in items:
             item.client.answer(item.turn, answers.get(id(item), frames.OK))
+
+    # batches
+
+    async def _send_batches(self, items: list[Asked]) -> None:
+        try:
+            answers = await self._quick.call(batches.answer_all, [item.what for item in items])
+        except DatabaseGone as wrong:
+            answers = [frames.error(_words(wrong))] * len(items)
+        for item, answer in zip(items, answers, strict=True):
+            item.client.answer(item.turn, answer)
+        self._dealer.stir()
 
     # queues, sets, everything
 

@@ -27,7 +27,7 @@ from . import frames
 from .database import NOT_THERE, DatabaseGone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from faktory_django.lifecycle.fetch import Claimed
     from faktory_django.lifecycle.start import Sorted
@@ -61,12 +61,21 @@ class Waiter:
 class Dealer:
     """Claims jobs for the clients that wait and deals them out."""
 
-    def __init__(self, wid: str, link: Link, desk: Desk, *, listens: bool) -> None:
+    def __init__(
+        self,
+        wid: str,
+        link: Link,
+        desk: Desk,
+        *,
+        listens: bool,
+        on_claim: Callable[[Sequence[Claimed]], None],
+    ) -> None:
         self.waiters: dict[Client, Waiter] = {}
         self._wid = wid
         self._link = link
         self._desk = desk
         self._listens = listens
+        self._on_claim = on_claim
         self._consumer = Consumer(wid)
         self._stirred = asyncio.Event()
         self._empty_since: dict[tuple[str, ...], float] = {}
@@ -222,6 +231,7 @@ class Dealer:
         stirs = self._stirs
         turn = self._consumer.took(await self._link.execute(CLAIM_EACH, params))
         if turn.jobs:
+            self._on_claim(turn.jobs)
             self._claimed_lease = max(self._claimed_lease, turn.jobs[-1].lease)
         seen = sort_out(turn.jobs, turn.moment)
         if seen.expired:

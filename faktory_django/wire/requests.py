@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Raw
 
+from faktory_django import payload
 from faktory_django.errors import CommandRefused
+from faktory_django.features import batches
 from faktory_django.features.tracking import storable
 
 from .frames import echo
@@ -108,6 +110,22 @@ class TrackSet(msgspec.Struct, frozen=True):
     reserve_until: datetime | None = None
 
 
+class BatchNew(msgspec.Struct, frozen=True):
+    """BATCH NEW: the callbacks by name, each of which names the batch already."""
+
+    bid: str
+    description: str = ""
+    parent_bid: str = ""
+    callbacks: dict[str, WireJob] = {}
+
+
+class BatchAct(msgspec.Struct, frozen=True):
+    """BATCH OPEN, COMMIT or STATUS of a batch."""
+
+    act: str
+    bid: str
+
+
 class Mutate(msgspec.Struct, frozen=True):
     """MUTATE: clear, kill, discard or requeue the entries of a set that match."""
 
@@ -132,6 +150,8 @@ Request = (
     | Mutate
     | TrackGet
     | TrackSet
+    | BatchNew
+    | BatchAct
 )  # what read() returns
 
 
@@ -288,6 +308,57 @@ def _track_set(text: bytes) -> TrackSet:
     return TrackSet(found.jid, percent, desc, until)
 
 
+class _Batch(msgspec.Struct):
+    description: str | None = None
+    parent_bid: str | None = None
+    success: Raw = Raw(b"")
+    complete: Raw = Raw(b"")
+    dead: Raw = Raw(b"")
+
+
+def _batch(argument: bytes | None, limits: RequestLimits) -> BatchNew | BatchAct:
+    act, _, rest = _given(argument).partition(b" ")
+    name = act.decode(errors="replace").upper()
+    if name == "NEW":
+        return _batch_new(rest, limits)
+    if name in {"OPEN", "COMMIT", "STATUS"}:
+        if not (bid := rest.decode(errors="replace").strip()):
+            raise CommandRefused("missing BID")
+        return BatchAct(name, bid)
+    raise CommandRefused(f"no such BATCH subcommand: {echo(act)}")
+
+
+def _batch_new(text: bytes, limits: RequestLimits) -> BatchNew:
+    found: _Batch = _fields(b"BATCH", text, _Batch)
+    bid, parent = batches.new_bid(), found.parent_bid or ""
+    custom = {batches.OWN: bid} | ({batches.PARENT: parent} if parent else {})
+    given = {"complete": found.complete, "success": found.success, "dead": found.dead}
+    callbacks = {
+        name: _callback(bytes(raw), custom, limits)
+        for name, raw in given.items()
+        if bytes(raw) not in {b"", b"null"}
+    }
+    if not callbacks:
+        raise CommandRefused("a batch needs a success or a complete callback")
+    description = storable(found.description or "")
+    return BatchNew(bid, description, parent, callbacks)
+
+
+def _callback(text: bytes, custom: dict[str, str], limits: RequestLimits) -> WireJob:
+    """Read a job that is pushed by the server: it gets a jid if it has none (section 9.3)."""
+    try:
+        fields = {name.lower(): raw for name, raw in _FIELDS.decode(text).items()}
+        own = bytes(fields.get("custom", b"null"))
+        customs: dict[str, Any] = {} if own == b"null" else _FIELDS.decode(own)
+    except (ValueError, RecursionError) as wrong:
+        raise CommandRefused(f"invalid callback: {wrong}") from None
+    customs.pop(batches.MEMBER, None)
+    fields["custom"] = Raw(msgspec.json.encode(customs | custom))
+    if bytes(fields.get("jid", b"null")) in {b"null", b'""'}:
+        fields["jid"] = Raw(msgspec.json.encode(payload.new_jid()))
+    return read_job(msgspec.json.encode(fields), limits.jobs)
+
+
 def _given(argument: bytes | None) -> bytes:
     if argument is None:
         raise CommandRefused(INTERNAL)
@@ -329,10 +400,6 @@ _READERS: Final[dict[bytes, Callable[[bytes | None, RequestLimits], Request]]] =
     b"END": lambda _argument, _limits: End(),
     b"QUEUE": _queue,
     b"MUTATE": _mutate,
-    b"BATCH": lambda _argument, _limits: _enterprise("batch"),
+    b"BATCH": _batch,
     b"TRACK": _track,
 }
-
-
-def _enterprise(subsystem: str) -> Request:
-    raise CommandRefused(f"{subsystem} subsystem is only available in Faktory Enterprise")

@@ -31,6 +31,7 @@ from .client import Client
 from .commands import Commands
 from .database import DatabaseGone, Desk, Link
 from .dealer import Dealer
+from .folding import Folding
 from .logins import PENALTY_SECONDS, Logins
 from .session import Session, State
 from .upkeep import Upkeep
@@ -77,11 +78,19 @@ class Server:
         self._listens = not settings.get().transaction_pooler
         self._links = [Link(alias, role) for role in ("push", "push", "ack", "fetch", "listen")]
         self._quick, self._slow = Desk(alias, "quick"), Desk(alias, "slow")
-        self._dealer = Dealer(self.wid, self._links[3], self._quick, listens=self._listens)
+        folding = Folding(self._quick)
+        self._dealer = Dealer(
+            self.wid,
+            self._links[3],
+            self._quick,
+            listens=self._listens,
+            on_claim=folding.claimed,
+        )
         self._workers = Workers(self._quick, on_state=self._dealer.mute)
         self._upkeep = Upkeep(alias)
         self._commands = Commands(
             dealer=self._dealer,
+            folding=folding,
             workers=self._workers,
             quick=self._quick,
             slow=self._slow,

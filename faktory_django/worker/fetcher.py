@@ -35,6 +35,7 @@ from faktory_django.lifecycle.start import sort_out, unlocking
 from faktory_django.processes import dedicated
 
 from .connections import in_one_line
+from .folder import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -124,13 +125,13 @@ class Fetcher:
         self._mean_size = 1_024.0
         self._dirty_since: float | None = None
         self._submitted_at = 0.0
-        self._next_claim = 0.0
-        self._next_strays = 0.0
+        self._next_claim = self._next_strays = 0.0
         self._listening = False
         self._declared = False
         self._found_nothing = False
         self._looks = False
         self._backoff = 0.0
+        self._folder = Folder()
         self._bell_in, self._bell_out = socket.socketpair()
         for bell in (self._bell_in, self._bell_out):
             bell.settimeout(0)
@@ -177,7 +178,7 @@ class Fetcher:
             self.ended.set()
 
     def _is_over(self) -> bool:
-        if self._in_hand or self._outcomes or self._failures or self._held:
+        if self._in_hand or self._outcomes or self._failures or self._held or self._folder:
             return False
         return self.stopping or (self.options.burst and self._found_nothing)
 
@@ -197,8 +198,17 @@ class Fetcher:
         wanted = self._wanted(now)
         if wanted or self._flush_is_due(now):
             self._turn(connection, wanted)
+            self._fold(connection, time.monotonic())
+        elif self._dirty_since is None and self._folder.is_due(now):
+            self._fold(connection, now)
         else:
             self._sleep(connection, now)
+
+    def _fold(self, connection: BaseDatabaseWrapper, now: float) -> None:
+        """Fold the batches whose jobs have ended here: what was done is flushed by now."""
+        if self._folder.is_due(now):
+            self._folder.fold(connection, now)
+            self._found_nothing = False  # what follows may wait by now
 
     def _wanted(self, now: float) -> int:
         if self.stopping or self.quiet:
@@ -290,6 +300,8 @@ class Fetcher:
             outcome = self._outcomes.popleft()
             seconds += outcome.run_seconds
             runs += 1
+            if outcome.claimed.traits is not None:
+                self._folder.note(outcome.claimed.traits)
             if outcome.verdict is not None:
                 self._failures.append(outcome)
                 continue
@@ -452,6 +464,8 @@ class Fetcher:
             until = min(until, self._next_claim)
         if self._dirty_since is not None:
             until = min(until, self._dirty_since + LINGER_SECONDS)
+        elif self._folder:
+            until = min(until, self._folder.next_at)
         if self.crew.unstarted():
             until = min(until, self._submitted_at + HAND_BACK_SECONDS)
         # While acks wait for company nobody needs to ring; it is a few milliseconds.

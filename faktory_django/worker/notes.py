@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from faktory_django import encryption, payload, settings
 from faktory_django.errors import EncryptionNotReady
-from faktory_django.features import history
+from faktory_django.features import batches, history
 
 if TYPE_CHECKING:
     from .runner import Prepared
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 def of_success(prepared: Prepared, waited: float, ran: float) -> str | None:
     """Return the note of a run that has returned; None when nothing is kept of the job."""
     keep = history.keep_of(prepared.claimed.traits)
-    if keep is None:
+    passes = batches.passes_result(prepared.claimed.traits)
+    if keep is None and not passes:
         return None
-    result = _result(prepared) if keep.get("result") else {}
+    result = _result(prepared) if passes or (keep and keep.get("result")) else {}
     return history.note(**_facts(prepared, waited, ran), **result)
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
 
+from tests.dashboard.world import BID
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 PLAIN: Final = (
     *("overview", "busy", "queues", "scheduled", "retries", "dead"),
-    *("finished", "errors", "cron", "throttles"),
+    *("finished", "errors", "batches", "cron", "throttles"),
     *("types", "storage", "audit", "locks"),
 )
 # What comes after a hyphen in a name tells pages of one URL apart.
@@ -23,6 +25,7 @@ PAGES: Final[dict[str, Parts]] = {
     **dict.fromkeys(PLAIN, lambda _: {}),
     "queue": lambda _: {"name": "default"},
     "type": lambda _: {"jobtype": "shop.jobs.charge_card"},
+    "batch": lambda _: {"bid": BID},
     "operation": lambda busy: {"key": busy.operation},
     "job-waiting": lambda busy: {"jid": busy.waiting},
     "job-running": lambda busy: {"jid": busy.running},

@@ -8,6 +8,8 @@ from django.urls import URLPattern, reverse
 
 from faktory_django.dashboard.urls import urlpatterns
 
+from .world import BID
+
 if TYPE_CHECKING:
     from .world import World
 
@@ -44,6 +46,7 @@ def values(busy: World) -> dict[str, Any]:
         "name": "default",
         "jobtype": "FetchURL",
         "key": busy.operation,
+        "bid": BID,
     }
 
 

@@ -33,6 +33,8 @@ NEEDS: Final[dict[str, dict[str, str]]] = {
     "busy": READ | {"POST": "steer"},
     "queues": READ | {"POST": "act"},
     "queue": READ,
+    "batches": READ,
+    "batch": READ | {"POST": "act"},
     "cron": READ | {"POST": "act"},
     "locks": READ | {"POST": "act"},
     "throttles": READ | {"POST": "act"},

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import connection
 
 from faktory_django.features.history import OUTCOMES
-from faktory_django.lifecycle import cron_entries, operations, queues, track
+from faktory_django.lifecycle import batch, cron_entries, operations, queues, track
 from faktory_django.lifecycle.matching import Source
 from faktory_django.lifecycle.push import Push, push
 from faktory_django.lifecycle.stats import fold
@@ -73,6 +73,14 @@ DEEDS: Final = (
     ("kill", "scheduled", "", 3),
 )
 
+BID: Final = "b-K3dQ9xTzW0aLmE"
+_SOME_DONE: Final = """
+UPDATE faktory_django_batch
+SET committed_at = created_at, opens = 0, total = 480, executed = 350,
+    done = 312, failed = 9, discarded = 2,
+    created_at = created_at - interval '40 minutes'
+WHERE bid = %s
+"""
 _SET: Final = """
 INSERT INTO faktory_django_{table} (queue, priority, jid, jobtype, reserve_for, body, failure,
     enqueued_at, {at})
@@ -133,6 +141,7 @@ def build() -> World:
     _end()
     _tick()
     _lock()
+    _make_batches()
     history.write(TYPES)
     fold(connection)
     return World(
@@ -224,6 +233,26 @@ def _end() -> None:
         for number, text in enumerate(("begun", "page 310 of 500", "the password is hunter2")):
             at = ended - timedelta(seconds=3 - number)
             LogLine.objects.create(**about, at=at, number=runs, text=text)
+
+
+def _make_batches() -> None:
+    follows = _callback("shop.jobs.monthly_report")
+    batch.make(
+        connection,
+        BID,
+        description="Import of the catalogue",
+        callbacks={"success": follows, "complete": _callback("shop.jobs.send_mail")},
+    )
+    batch.make(connection, "b-child000000001", description="Images", parent=BID)
+    with connection.cursor() as cursor:
+        cursor.execute(_SOME_DONE, [BID])
+
+
+def _callback(jobtype: str) -> dict[str, Any]:
+    name, queue = f"callback-{jobtype}", TYPES[jobtype][0]
+    body = _body(name, jobtype, queue, [])
+    facts = {"queue": queue, "priority": 0, "jid": name, "jobtype": jobtype}
+    return facts | {"reserve_for": 1_800, "body": body, "traits": {"callback": BID}}
 
 
 def _tick() -> None:

@@ -43,18 +43,18 @@ def record(path: str, text: str) -> None:
     note(path, text)
 
 
+@job(atomic=True)
+def record_atomic(path: str, text: str) -> None:
+    """Write text to the ledger, in the transaction that ends the job."""
+    note(path, text)
+
+
 @job
 def record_sleep(path: str, text: str, seconds: float) -> None:
     """Write when it starts and when it ends."""
     note(path, f"start {text}")
     time.sleep(seconds)
     note(path, f"end {text}")
-
-
-@job(atomic=True)
-def record_atomic(path: str, text: str) -> None:
-    """Write text to the ledger; its end is part of its transaction."""
-    note(path, text)
 
 
 @job

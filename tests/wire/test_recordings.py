@@ -11,6 +11,8 @@ from .recording import scenarios
 from .replay import replay
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .running import Server
 
 # They wait for seconds, and touch nothing that another of them touches.
@@ -22,6 +24,12 @@ TOGETHER = [
     ("handshake", "hello_partial_line"),
 ]
 ALONE = [pytest.param(name, id="-".join(name)) for name in scenarios() if name not in TOGETHER]
+
+
+@pytest.fixture(scope="module")
+def server(serve: Callable[..., Server]) -> Server:
+    """Return a server that calls itself what the recorded one did."""
+    return serve(faktory={"SERVER_DESCRIPTION": "Faktory"})
 
 
 @pytest.fixture(autouse=True)

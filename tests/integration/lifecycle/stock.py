@@ -21,6 +21,7 @@ TABLES = (
     *("queue", "process", "waiter", "counter", "counterdelta", "operation", "auditentry", "track"),
     *("crontick", "cronentry", "crondeclaration", "uniquelock", "cancel", "cursor"),
     *("throttle", "limitedjob", "limitslot", "rateuse"),
+    *("batch", "batchdelta", "batchfailure", "batchresult"),
 )
 PARTITIONED = ("finishedjob", "attempt", "logline")
 _numbers = itertools.count()

@@ -11,6 +11,8 @@ from faktory_django.errors import CommandRefused
 from faktory_django.wire import requests
 from faktory_django.wire.requests import (
     Ack,
+    BatchAct,
+    BatchNew,
     Beat,
     End,
     Fail,
@@ -220,8 +222,32 @@ def test_at_most_fifty_lines_of_a_backtrace_are_read() -> None:
             ),
             "regexp has 501 characters, the limit is 500",
         ),
-        ("BATCH NEW {}", "batch subsystem is only available in Faktory Enterprise"),
-        ("BATCH", "batch subsystem is only available in Faktory Enterprise"),
+        ("BATCH", "internal error"),
+        ("BATCH DROP b-1", "no such BATCH subcommand: DROP"),
+        ("BATCH OPEN ", "missing BID"),
+        ("BATCH STATUS", "missing BID"),
+        ("BATCH NEW x", "invalid BATCH x"),
+        ('BATCH NEW {"description":5}', 'invalid BATCH {"description":5}'),
+        ("BATCH NEW {}", "a batch needs a success or a complete callback"),
+        ("BATCH NEW null", "a batch needs a success or a complete callback"),
+        (
+            'BATCH NEW {"success":null,"complete":null}',
+            "a batch needs a success or a complete callback",
+        ),
+        ('BATCH NEW {"success":{"args":[]}}', "jobs must have a jobtype parameter"),
+        ('BATCH NEW {"success":{"jobtype":"T"}}', "jobs must have an args parameter"),
+        (
+            'BATCH NEW {"complete":{"jobtype":"T","args":[],"jid":"short"}}',
+            "jobs must have a reasonable jid parameter",
+        ),
+        (
+            'BATCH NEW {"success":[]}',
+            "invalid callback: Expected `object`, got `array`",
+        ),
+        (
+            'BATCH NEW {"success":{"jobtype":"T","args":[],"custom":[]}}',
+            "invalid callback: Expected `object`, got `array`",
+        ),
         ("TRACK", "internal error"),
         ("TRACK GET ", "missing JID"),
         ("TRACK SET {}", "missing JID"),
@@ -261,3 +287,30 @@ def test_a_mutation_that_is_not_right_is_refused_without_a_verb(argument: str) -
     assert words
     assert not words.startswith("invalid JSON")
     assert words not in {"unknown mutate operation", "invalid target for mutation command"}
+
+
+def test_a_batch_is_read_with_its_callbacks() -> None:
+    line = (
+        b'BATCH new {"Description":"d","parent_bid":"b-p",'
+        b'"success":{"jobtype":"S","args":[1.0],"custom":{"bid":"b-x","a":1e3}},'
+        b'"complete":{"jobtype":"C","args":[],"jid":"callback-1","queue":"q"},'
+        b'"dead":null}'
+    )
+
+    found = read(line)
+
+    assert isinstance(found, BatchNew)
+    assert (found.description, found.parent_bid) == ("d", "b-p")
+    assert sorted(found.callbacks) == ["complete", "success"]
+    success, complete = found.callbacks["success"], found.callbacks["complete"]
+    assert (complete.jid, complete.queue) == ("callback-1", "q")
+    assert len(success.jid) >= 8
+    custom = f'{{"a":1e3,"_bid":"{found.bid}","_pbid":"b-p"}}'
+    assert f'"custom":{custom}' in success.body
+    assert '"args":[1.0]' in success.body
+    assert success.traits == f'{{"callback":"{found.bid}"}}'
+
+
+@pytest.mark.parametrize("act", ["OPEN", "COMMIT", "STATUS"])
+def test_an_act_on_a_batch_is_read(act: str) -> None:
+    assert read(f"BATCH {act.lower()} b-1 ".encode()) == BatchAct(act, "b-1")
