@@ -60,7 +60,8 @@ USE_TZ = True
 STATIC_URL = "static/"
 
 FAKTORY = {
-    "QUEUES": ["default"],
+    "QUEUES": ["default", "throttled"],
+    "THROTTLES": {"throttled": {"concurrency": 2}},
     "CONCURRENCY": 5,
     "CRON": {
         "fetch the greeting every minute": {

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 _PUSH_FUNCTION: Final = """
 CREATE OR REPLACE FUNCTION faktory_django_push_callbacks_v1(jobs jsonb, what text, result text)
 RETURNS text[] LANGUAGE sql AS $$
-SELECT coalesce(array_agg(r.jid), '{}')
+SELECT coalesce(array_agg(a.jids[r.place + 1]), '{}')
 FROM (
     SELECT array_agg(j.queue ORDER BY p.nr) AS queues,
         array_agg(j.priority ORDER BY p.nr) AS priorities,
@@ -46,7 +46,8 @@ FROM (
 ) AS a
 CROSS JOIN LATERAL faktory_django_push_traits_v1(
     a.queues, a.priorities, a.jids, a.jobtypes, a.reserves, a.bodies, a.failures, a.ats,
-    a.delays, a.traits, true
+    -- a lock of a unique job that is held up for a second: the fold is left for later
+    a.delays, a.traits, true, 1000, false
 ) AS r
 $$
 """

@@ -133,6 +133,8 @@ BEGIN
             g.note ->> 'result'
         FROM unnest(traits, outcomes, notes) AS g(traits, outcome, note)
         WHERE g.traits ? 'step' AND g.outcome = 'done' AND g.note ? 'result'
+        -- a token is of no use to the next step
+        AND NOT coalesce((g.note ->> 'mark')::jsonb ? 'encrypted', false)
         ORDER BY 1, 2, 3;
     END IF;
 END

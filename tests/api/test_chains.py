@@ -154,15 +154,48 @@ def test_a_chain_that_passes_results_takes_an_argument_more() -> None:
     assert models.Job.objects.get().traits == {"bid": batch.bid, "step": [0, 0]}
 
 
-def test_a_list_of_results_follows_a_group() -> None:
-    work = work_job()
-    chain(group(work.s(1), work.s(2)), work.s(), pass_result=True).push()
+def test_what_steps_return_goes_to_the_next() -> None:
+    @job
+    def double(number: int) -> int:
+        return 2 * number
+
+    @job
+    def total(numbers: list[int], extra: int) -> int:
+        ran.append(numbers)
+        return sum(numbers) + extra
+
+    @job
+    def tell(number: int) -> None:
+        ran.append(number)
+
+    steps = group(double.s(1), double.s(20)), total.s(100), tell.s()
+    chain(*steps, pass_result=True).push()
 
     drain()
 
-    assert ran[:2] == [1, 2]
-    assert isinstance(ran[2], list)
-    assert len(ran[2]) == 2
+    assert ran == [[2, 40], 142]
+    assert models.BatchResult.objects.count() == 0
+
+
+def test_what_an_encrypted_step_returns_is_not_passed_on(
+    override_faktory: Callable[..., None],
+) -> None:
+    fernet = pytest.importorskip("cryptography.fernet").Fernet
+    override_faktory(ENCRYPTION_KEYS=[fernet.generate_key().decode()])
+
+    @job(encrypt=True)
+    def secret(number: int) -> int:
+        return 2 * number
+
+    @job
+    def tell(number: int | None) -> None:
+        ran.append(number)
+
+    chain(secret.s(1), tell.s(), pass_result=True).push()
+
+    drain()
+
+    assert ran == [None]
 
 
 def test_async_code_pushes_them_too() -> None:

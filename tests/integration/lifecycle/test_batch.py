@@ -667,15 +667,17 @@ def test_steps_follow_each_other_before_the_callbacks() -> None:
 @pytest.mark.parametrize(
     ("of", "listed", "noted", "args"),
     [
-        (1, False, {0: '{"result": {"a": [1, "x"]}}'}, [{"a": [1, "x"]}]),
+        (1, False, {0: {"result": '{"a": [1, "x"]}'}}, [{"a": [1, "x"]}]),
         (1, False, {}, [None]),
-        (1, False, {0: '{"times": 1}'}, [None]),
-        (2, True, {0: '{"result": 1}', 1: '{"result": "two"}'}, [[1, "two"]]),
-        (2, True, {1: '{"result": "two"}'}, [[None, "two"]]),
+        (1, False, {0: {"times": 1}}, [None]),
+        (1, False, {0: {"result": "token", "mark": '{"encrypted": 1}'}}, [None]),
+        (1, False, {0: {"result": '"2.50"', "mark": '{"kinds": {"": "decimal"}}'}}, ["2.50"]),
+        (2, True, {0: {"result": "1"}, 1: {"result": '"two"'}}, [[1, "two"]]),
+        (2, True, {1: {"result": '"two"'}}, [[None, "two"]]),
     ],
 )
 def test_a_step_takes_the_results_of_the_one_before(
-    of: int, listed: bool, noted: dict[int, str], args: list[Any]
+    of: int, listed: bool, noted: dict[int, dict[str, Any]], args: list[Any]
 ) -> None:
     step = a_step("step-00001", takes='"result of b-1"', list=listed, of=of)
     make(steps=[step])
@@ -685,7 +687,7 @@ def test_a_step_takes_the_results_of_the_one_before(
     jobs = claim(of)
 
     for nr, job in reversed(list(enumerate(jobs))):
-        ack(job, notes={job.id: noted[nr]} if nr in noted else {})
+        ack(job, notes={job.id: json.dumps(noted[nr])} if nr in noted else {})
     settle()
 
     (body,) = column("job", "body")

@@ -14,7 +14,7 @@ from faktory_django.lifecycle.fail import fail
 from faktory_django.maintenance import Maintenance
 
 from .batches import ack, followed, join, make, status
-from .stock import claim, column, counts, failing, push_one
+from .stock import claim, column, counts, failing, push_one, sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,7 +113,9 @@ def test_what_a_job_leaves_for_a_retry_is_discarded_by_upkeep() -> None:
     join("runs-00001")
     batch.commit(connection, "b-1")
     (job,) = claim(1)
-    cancel(connection, "b-1")
+    assert cancel(connection, "b-1").running == ["runs-00001"]
+    # its failure was under way when it was asked to stop
+    sql("DELETE FROM faktory_django_cancel")
     fail(connection, [failing(job)])
     assert counts("retryjob") == (1,)
 
@@ -121,6 +123,20 @@ def test_what_a_job_leaves_for_a_retry_is_discarded_by_upkeep() -> None:
 
     assert counts("retryjob") == (0,)
     assert discard_left_over(connection) == 0
+
+
+def test_a_job_that_runs_is_asked_to_stop_and_not_retried() -> None:
+    make()
+    join("runs-00001")
+    batch.commit(connection, "b-1")
+    (job,) = claim(1)
+
+    cancel(connection, "b-1")
+
+    assert column("cancel", order="job_id") == ["runs-00001"]
+    (moved,) = fail(connection, [failing(job)])
+    assert moved.fate == "cancelled"
+    assert counts("job", "retryjob") == (0, 0)
 
 
 def test_many_jobs_go_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:

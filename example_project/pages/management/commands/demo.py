@@ -1,4 +1,4 @@
-"""`manage.py demo`: a database, the site, a worker, a wire server and two jobs."""
+"""`manage.py demo`: a database, the site, a worker, a wire server and jobs to look at."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from example_project.pages.jobs import fetch_url
 from example_project.pages.models import Page
 from example_project.postgres import EmbeddedPostgres, PostgresUnavailable, kept_data_dir
 from example_project.settings import BASE_DIR
-from example_project.tour.jobs import slow_report
+from example_project.tour.jobs import knock, print_book, slow_report
 from faktory_django.models import Job, RetryJob, ScheduledJob
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ STOP_SECONDS: Final = 40.0
 class Command(BaseCommand):
     """Starts the parts as processes of their own and ends them."""
 
-    help = "Show the whole: database, site, worker, wire server, and two jobs."
+    help = "Show the whole: database, site, worker, wire server, and jobs to look at."
     requires_system_checks: Any = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -81,6 +81,8 @@ class Command(BaseCommand):
         bad = fetch_url.perform_in(2, NO_SUCH_PAGE)
         if not once:
             slow_report.perform_async()
+            print_book()
+            knock.perform_bulk([(number,) for number in range(40)])
             self._say_what_to_try(site, wire, *parts)
             return
         _wait(lambda: _is_done(good.jid), "the first job", deadline, *parts)
@@ -114,9 +116,11 @@ The admin: {site}/admin/    the same rows, list by list
 The wire:  FAKTORY_URL=tcp://{wire}  for clients and workers of Faktory in any language;
            example_project/polyglot/ has one in Node
 
-Two jobs were pushed: one fetches {site}/hello/ at once; the other is scheduled
+Jobs were pushed: one fetches {site}/hello/ at once; the other is scheduled
 2 s ahead, asks {NO_SUCH_PAGE}, fails, and waits in the retries.
 A third one takes two minutes and says how far it is: {site}/faktory/busy/
+A batch of batches prints a book, of each chapter a page at a time: {site}/faktory/batches/
+40 jobs wait in a queue of which two run at a time: {site}/faktory/throttles/
 Ctrl-C ends everything.
 """
         )
