@@ -30,7 +30,7 @@ def knock(number: int) -> None:
 @job(limit=Limit(1, key="chapter"), keep_result=True)
 def print_page(chapter: str, number: int) -> str:
     """Be a page of a chapter: of each chapter one at a time is printed."""
-    time.sleep(0.3)
+    time.sleep(1)
     return f"{chapter}, page {number}"
 
 
@@ -40,7 +40,7 @@ def bind(what: str) -> None:
     current_job().log(f"{what} is printed")
 
 
-def print_book(chapters: int = 3, pages: int = 8) -> str:
+def print_book(chapters: int = 3, pages: int = 30) -> str:
     """Push a batch that has a batch for each chapter; return its id."""
     with Batch("a book", success=bind.s("the book")) as book:
         for chapter in range(1, chapters + 1):

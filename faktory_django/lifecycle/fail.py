@@ -204,6 +204,7 @@ def _end(fate: str, failing: Failing) -> str:
     return failing.outcome or (tracking.FAILED if failing.counts else tracking.DISCARDED)
 
 
+MAX_RUNS: Final = 2**31 - 1
 _ENDED: Final = (Fate.GONE, Fate.CANCELLED)
 _NAMES: Final = (
     "ids",
@@ -232,7 +233,9 @@ def _columns(failings: Sequence[Failing]) -> Iterator[list[Any]]:
     yield [f.counts for f in failings]
     yield [f.outcome for f in failings]
     yield [f.note for f in failings]
-    yield [f.verdict.retry_count + 1 if f.number is None else f.number for f in failings]
+    runs = [f.verdict.retry_count + 1 if f.number is None else f.number for f in failings]
+    # a count that came with a job from elsewhere may be absurd
+    yield [min(max(number, 0), MAX_RUNS) for number in runs]
     yield [f.error.errtype if f.error else "" for f in failings]
     yield [f.error.message if f.error else "" for f in failings]
     yield ["\n".join(f.error.backtrace) if f.error else "" for f in failings]

@@ -29,7 +29,7 @@ def hostile_world(db: None) -> None:
 def parts(text: str) -> dict[str, Any]:
     """Return what a path can hold of a text."""
     operation = Operation.objects.order_by("pk")[0].pk
-    return {"jid": text[:200], "name": text, "jobtype": text, "key": operation}
+    return {"jid": text[:200], "bid": text[:200], "name": text, "jobtype": text, "key": operation}
 
 
 def look(client: Client, url: str, **query: str) -> str:

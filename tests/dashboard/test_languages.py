@@ -54,7 +54,7 @@ def test_every_word_of_a_page_is_translated(
     if filled:
         hostile.fill([CYRILLIC * n for n in (1, 2, 3, 4)])
 
-    parts = {"jid": CYRILLIC, "name": CYRILLIC, "jobtype": CYRILLIC, "key": 1}
+    parts = {"jid": CYRILLIC, "bid": CYRILLIC, "name": CYRILLIC, "jobtype": CYRILLIC, "key": 1}
     page = chief.get(address(name, parts))
 
     if page.headers["Content-Type"].startswith("text/html"):

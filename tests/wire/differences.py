@@ -37,6 +37,7 @@ ESCAPED: Final = "what is echoed cannot split a reply: control characters are wr
 EXACT: Final = "numbers come back as they were pushed"
 NAMES: Final = "queue names are checked in each push, and are at most 100 characters"
 BATCHES: Final = "there are batches here, and 'x' is none: the open-source server passes the key by"
+UNIQUE: Final = "unique jobs are unique here: the open-source server passes the key by"
 DROPPED: Final = "FLUSH drops the reservations too (fault 13 of section 14)"
 
 NAME_RULE: Final = r"queue names must match \A[a-zA-Z0-9._-]+\z"
@@ -50,6 +51,7 @@ OURS: Final = {
         BATCHES, "-ERR bid must be the id of a batch, such as b-9fYQkNb0KJbFmA, got 'x'\r\n"
     ),
     ("push", "minimal_and_full", 6): _instead(BATCHES, "$-1\r\n", seconds=2.0),
+    ("push", "malformed", 22): _instead(UNIQUE, "-NOTUNIQUE Job not unique\r\n"),
     ("push", "arg_values", 4): _instead(
         EXACT,
         _recorded("push", "arg_values", 4, ("1.5,1,1000,1e+21", "1.5,1.0,1e3,1e21")),

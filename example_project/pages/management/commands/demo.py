@@ -82,7 +82,7 @@ class Command(BaseCommand):
         if not once:
             slow_report.perform_async()
             print_book()
-            knock.perform_bulk([(number,) for number in range(40)])
+            knock.perform_bulk([(number,) for number in range(120)])
             self._say_what_to_try(site, wire, *parts)
             return
         _wait(lambda: _is_done(good.jid), "the first job", deadline, *parts)
@@ -120,7 +120,7 @@ Jobs were pushed: one fetches {site}/hello/ at once; the other is scheduled
 2 s ahead, asks {NO_SUCH_PAGE}, fails, and waits in the retries.
 A third one takes two minutes and says how far it is: {site}/faktory/busy/
 A batch of batches prints a book, of each chapter a page at a time: {site}/faktory/batches/
-40 jobs wait in a queue of which two run at a time: {site}/faktory/throttles/
+120 jobs wait in a queue of which two run at a time: {site}/faktory/throttles/
 Ctrl-C ends everything.
 """
         )
