@@ -58,6 +58,7 @@ class Chore:
     every_seconds: float
     run: Callable[[BaseDatabaseWrapper], float | None]
     next_at: float = 0.0
+    begun_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -110,9 +111,9 @@ class Maintenance:
             Chore("track", 30.0, self.track),
             Chore("past", 600.0, self.keep_past),
             Chore("cursors", 60.0, self.trim_cursors),
-            Chore("limits", 1.0, self.admit),
+            Chore("limits", 15.0, self.admit),
             Chore("repair", 60.0, self.repair),
-            Chore("batches", 1.0, self.fold_batches),
+            Chore("batches", 15.0, self.fold_batches),
         ]
 
     def tick(self, connection: BaseDatabaseWrapper) -> None:
@@ -122,7 +123,8 @@ class Maintenance:
         """
         for chore in self.chores:
             if time.monotonic() >= chore.next_at:
-                chore.next_at = time.monotonic() + chore.every_seconds
+                chore.begun_at = time.monotonic()
+                chore.next_at = chore.begun_at + chore.every_seconds
                 self._do(chore, connection)
 
     def postpone_reaping(self, seconds: float) -> None:
@@ -130,6 +132,12 @@ class Maintenance:
         for chore in self.chores:
             if chore.name == "reap":
                 chore.next_at = time.monotonic() + seconds
+
+    def _hasten(self, name: str) -> None:
+        """Let a chore come as soon as a second after its latest round: there is something to do."""
+        for chore in self.chores:
+            if chore.name == name:
+                chore.next_at = min(chore.next_at, chore.begun_at + 1.0)
 
     def next_at(self) -> float:
         """Return when the next chore is due, by the monotonic clock."""
@@ -151,6 +159,10 @@ class Maintenance:
         limit = settings.get().due_batch
         started = time.monotonic()
         scheduled, retry = self.promoter.next_due(connection)
+        if self.promoter.folding:
+            self._hasten("batches")
+        if self.promoter.limited:
+            self._hasten("limits")
         from_scheduled = from_retries = 0
         if scheduled is not None and scheduled <= 0:
             from_scheduled = self.promoter.promote_scheduled(connection, limit)

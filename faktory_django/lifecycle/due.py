@@ -47,9 +47,13 @@ PROMOTE_RETRIES: Final = _PROMOTE.format(table="faktory_django_retryjob", readie
 
 
 # Seconds until the next entry is due, and its place, above the watermark of each set; NULL: none.
+# One round trip a second asks besides whether batches are to be folded, and whether jobs wait for
+# limits.
 NEXT_DUE: Final = """
 SELECT extract(epoch FROM s.due_at - clock_timestamp())::float8, s.due_at, s.id,
-    extract(epoch FROM r.due_at - clock_timestamp())::float8, r.due_at, r.id
+    extract(epoch FROM r.due_at - clock_timestamp())::float8, r.due_at, r.id,
+    EXISTS (SELECT FROM faktory_django_batchdelta),
+    EXISTS (SELECT FROM faktory_django_limitedjob)
 FROM (SELECT) AS one
 LEFT JOIN LATERAL (
     SELECT s.due_at, s.id
@@ -102,6 +106,9 @@ class Promoter:
 
     scheduled: Watermark = field(default_factory=Watermark)
     retries: Watermark = field(default_factory=Watermark)
+    # as of the latest look: batches are to be folded, jobs wait for limits
+    folding: bool = False
+    limited: bool = False
 
     def next_due(self, connection: BaseDatabaseWrapper) -> tuple[float | None, float | None]:
         """Return the seconds until the next scheduled job and the next retry are due."""
@@ -117,6 +124,7 @@ class Promoter:
         seconds = time.monotonic() - started
         self.scheduled.looked(scheduled, seconds)
         self.retries.looked(retry, seconds)
+        self.folding, self.limited = found[6:]
         if found[0] is not None:
             self.scheduled.saw(found[1], found[2])
         if found[3] is not None:

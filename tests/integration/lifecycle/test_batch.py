@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -821,6 +822,21 @@ def test_upkeep_folds_what_nobody_has_folded() -> None:
     Maintenance().fold_batches(connection)
 
     assert followed() == ["complete-b-1"]
+
+
+def test_upkeep_looks_for_batches_when_there_is_something_to_fold() -> None:
+    upkeep = Maintenance()
+    (chore,) = (chore for chore in upkeep.chores if chore.name == "batches")
+    later = time.monotonic() + 10
+    chore.begun_at, chore.next_at = later - 15, later
+
+    upkeep.promote_due(connection)
+    assert chore.next_at == later
+
+    make("complete")
+    join("job-00001")
+    upkeep.promote_due(connection)
+    assert chore.next_at <= time.monotonic()
 
 
 # forgotten

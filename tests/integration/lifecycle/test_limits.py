@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import json
 import threading
+import time
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -292,6 +293,20 @@ def test_in_a_transaction_that_is_left_to_upkeep() -> None:
 
     assert before == []
     assert claimed_jids() == ["a"]
+
+
+def test_upkeep_looks_at_limits_when_a_job_waits_for_one() -> None:
+    upkeep = Maintenance()
+    (chore,) = (chore for chore in upkeep.chores if chore.name == "limits")
+    later = time.monotonic() + 10
+    chore.begun_at, chore.next_at = later - 15, later
+
+    upkeep.promote_due(connection)
+    assert chore.next_at == later
+
+    push([limited("a"), limited("b")])
+    upkeep.promote_due(connection)
+    assert chore.next_at <= time.monotonic()
 
 
 def test_a_dead_job_that_is_put_back_waits_like_any() -> None:
