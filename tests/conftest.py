@@ -12,6 +12,7 @@ import pytest
 from django.conf import settings
 
 from example_project.postgres import EmbeddedPostgres
+from faktory_django import registry
 from faktory_django.dashboard import kept
 
 if TYPE_CHECKING:
@@ -46,6 +47,12 @@ def pytest_unconfigure() -> None:
     """Stop the embedded server."""
     if _server is not None:
         _server.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def all_jobs_are_known() -> None:
+    """Import the jobs of all apps before a test that puts the registry back as it was."""
+    registry.discovered("nobody")
 
 
 @pytest.fixture(autouse=True)

@@ -500,3 +500,12 @@ def test_an_entry_that_was_claimed_meanwhile_is_asked_to_stop() -> None:
 
     assert column("job") == [jid]
     assert column("cancel", "jid", "jid") == [jid]
+
+
+def test_a_job_that_is_never_where_it_was_seen_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("faktory_django.lifecycle.cancel.LOOKS", 0)
+    jid = push_one()
+
+    assert cancel([jid]) == {jid: "not found"}
+
+    assert count("job") == 1

@@ -242,3 +242,19 @@ def test_a_job_asks_for_tracking_by_its_custom_attributes(custom: str, tracked: 
     text = f'{{"jid":"12345678","jobtype":"T","args":[],"custom":{custom}}}'
 
     assert read_job(text.encode(), Limits()).tracked is tracked
+
+
+@pytest.mark.parametrize(
+    ("custom", "why"),
+    [
+        ('{"expires_in":-1}', "expires_in"),
+        ('{"unique_for":"soon"}', "unique_for"),
+        ('{"bid":7}', "bid must be the id of a batch"),
+        ('{"limit":3}', "limit"),
+    ],
+)
+def test_what_features_cannot_read_is_refused_by_its_name(custom: str, why: str) -> None:
+    text = f'{{"jid":"12345678","jobtype":"T","args":[],"custom":{custom}}}'
+
+    with pytest.raises(CommandRefused, match=why):
+        read_job(text.encode(), Limits())
