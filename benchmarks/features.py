@@ -53,7 +53,8 @@ KINDS: dict[str, Callable[[int], dict[str, Any]]] = {
     "fairness, 1000 keys": lambda n: {"fairness_key": f"key-{n % 1_000}"},
     "unique": lambda n: {"unique_for": 600, "unique_key": f"{n}"},
     "expiring": lambda _: {"expires_in": 86_400},
-    "kept": lambda _: {"keep": True},
+    "kept": lambda _: {"history_days": 1},
+    "limited, 100 keys": lambda n: {"limit": {"key": f"key-{n % 100}", "concurrency": 10}},
 }
 _numbers = itertools.count()
 
