@@ -195,6 +195,9 @@ def _body(name: str, jobtype: str, queue: str, args: list[Any]) -> str:
 def _end() -> None:
     """Let jobs have ended in all ways, after failures; some have said something."""
     now = datetime.now(tz=UTC)
+    jobs: list[FinishedJob] = []
+    attempts: list[Attempt] = []
+    lines: list[LogLine] = []
     for i in range(60):
         jobtype, (queue, args) = _kind(i)
         about = {"bucket": 20991231, "jid": jid("finished", i), "jobtype": jobtype, "queue": queue}
@@ -202,7 +205,7 @@ def _end() -> None:
         outcome = OUTCOMES[i % len(OUTCOMES)] if i % 5 == 4 else "done"
         errtype, message = ERRORS[i % len(ERRORS)]
         runs = 3 if i % 4 == 0 else 1
-        FinishedJob.objects.create(
+        finished = FinishedJob(
             **about,
             outcome=outcome,
             pushed=ago(hours=13),
@@ -218,8 +221,9 @@ def _end() -> None:
             if outcome == "done"
             else json.dumps({"errtype": errtype, "message": message}),
         )
+        jobs.append(finished)
         for number in range(1, runs):
-            Attempt.objects.create(
+            attempt = Attempt(
                 **about,
                 at=ended - timedelta(minutes=5 * (runs - number)),
                 number=number,
@@ -230,9 +234,13 @@ def _end() -> None:
                 run_seconds=0.3,
                 wid="py-web-1-4711",
             )
+            attempts.append(attempt)
         for number, text in enumerate(("begun", "page 310 of 500", "the password is hunter2")):
             at = ended - timedelta(seconds=3 - number)
-            LogLine.objects.create(**about, at=at, number=runs, text=text)
+            lines.append(LogLine(**about, at=at, number=runs, text=text))
+    FinishedJob.objects.bulk_create(jobs)
+    Attempt.objects.bulk_create(attempts)
+    LogLine.objects.bulk_create(lines)
 
 
 def _make_batches() -> None:
