@@ -220,6 +220,8 @@ def _rate(records: Sequence[Record], what: int) -> dict[str, Any]:
 
 def _cost(used: tuple[float, float], jobs: float) -> dict[str, Any]:
     worker, store = used
+    # so few jobs that all had run at the first look are too few for a figure
+    jobs = max(jobs, 1.0)
     return {
         "worker_us": round(worker / jobs * 1e6, 1),
         "store_us": round(store / jobs * 1e6, 1),

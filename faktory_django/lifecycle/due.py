@@ -47,13 +47,13 @@ PROMOTE_RETRIES: Final = _PROMOTE.format(table="faktory_django_retryjob", readie
 
 
 # Seconds until the next entry is due, and its place, above the watermark of each set; NULL: none.
-# One round trip a second asks besides whether batches are to be folded, and whether jobs wait for
-# limits.
+# One round trip a second asks besides whether batches may have to be folded, and whether jobs may
+# wait for limits: by the size of a table, for to look for a row is to walk over the dead ones.
 NEXT_DUE: Final = """
 SELECT extract(epoch FROM s.due_at - clock_timestamp())::float8, s.due_at, s.id,
     extract(epoch FROM r.due_at - clock_timestamp())::float8, r.due_at, r.id,
-    EXISTS (SELECT FROM faktory_django_batchdelta),
-    EXISTS (SELECT FROM faktory_django_limitedjob)
+    pg_relation_size('faktory_django_batchdelta') > 0,
+    pg_relation_size('faktory_django_limitedjob') > 0
 FROM (SELECT) AS one
 LEFT JOIN LATERAL (
     SELECT s.due_at, s.id
@@ -106,7 +106,7 @@ class Promoter:
 
     scheduled: Watermark = field(default_factory=Watermark)
     retries: Watermark = field(default_factory=Watermark)
-    # as of the latest look: batches are to be folded, jobs wait for limits
+    # as of the latest look: batches may have to be folded, jobs may wait for limits
     folding: bool = False
     limited: bool = False
 

@@ -825,6 +825,7 @@ def test_upkeep_folds_what_nobody_has_folded() -> None:
 
 
 def test_upkeep_looks_for_batches_when_there_is_something_to_fold() -> None:
+    sql("TRUNCATE faktory_django_batchdelta")
     upkeep = Maintenance()
     (chore,) = (chore for chore in upkeep.chores if chore.name == "batches")
     later = time.monotonic() + 10

@@ -296,6 +296,7 @@ def test_in_a_transaction_that_is_left_to_upkeep() -> None:
 
 
 def test_upkeep_looks_at_limits_when_a_job_waits_for_one() -> None:
+    sql("TRUNCATE faktory_django_limitedjob")
     upkeep = Maintenance()
     (chore,) = (chore for chore in upkeep.chores if chore.name == "limits")
     later = time.monotonic() + 10
