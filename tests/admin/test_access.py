@@ -28,7 +28,7 @@ def test_what_an_operator_looks_at_is_registered_and_nothing_else() -> None:
         if model._meta.app_label == "faktory_django"
     }
 
-    assert registered == {*MODELS, "cronentry", "dashboard", "throttle"}
+    assert registered == {*MODELS, "batch", "cronentry", "dashboard", "throttle"}
 
 
 @pytest.mark.parametrize("model", MODELS)
