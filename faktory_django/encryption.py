@@ -11,7 +11,6 @@ import json
 from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import blake2b
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -91,22 +90,6 @@ def fingerprint(jobtype: str, text: str) -> str:
         raise EncryptionNotReady(f"job {jobtype} cannot be encrypted: {missing}") from None
     oldest = urlsafe_b64decode(settings.get().encryption_keys[-1])
     return hmac.new(oldest, b"faktory_django unique " + text.encode(), "sha256").hexdigest()
-
-
-@sensitive_variables()
-def hidden(text: str) -> str:
-    """Return what stands for a text of encrypted arguments where it may be read: a hash of it.
-
-    Under the newest key, so the same text has another hash after a change of keys. Raises
-    EncryptionNotReady without one.
-    """
-    keys = settings.get().encryption_keys
-    if not keys:
-        raise EncryptionNotReady(f"a limit of an encrypted job cannot be told: {NO_KEY}")
-    digest = blake2b(
-        text.encode("utf-8", "replace"), key=keys[0].encode(), digest_size=16, person=b"limit"
-    )
-    return f"#{digest.hexdigest()}"
 
 
 @sensitive_variables()

@@ -17,12 +17,17 @@ from faktory_django import settings
 PREFIX: Final = "hashed:"
 
 
-@sensitive_variables()
 def digest(purpose: str, text: str) -> str:
+    """Return a hash of a text for one purpose, that says what it is; as of hexdigest."""
+    return PREFIX + hexdigest(purpose, text)
+
+
+@sensitive_variables()
+def hexdigest(purpose: str, text: str) -> str:
     """Return a hash of a text for one purpose, keyed with the project's SECRET_KEY.
 
-    purpose is at most 16 bytes: what has one purpose tells nothing of another.
+    purpose is at most 16 bytes: what has one purpose tells nothing of another. 32 digits.
     """
     secret = blake2b(str(settings.project("SECRET_KEY")).encode()).digest()
-    found = blake2b(text.encode(), digest_size=16, key=secret, person=purpose.encode())
-    return PREFIX + found.hexdigest()
+    said = text.encode("utf-8", "surrogatepass")
+    return blake2b(said, digest_size=16, key=secret, person=purpose.encode()).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from faktory_django import keyed, redaction
+from faktory_django import keyed
 from faktory_django.errors import InvalidOption
 from faktory_django.features import fairness as rules
 
@@ -31,7 +31,7 @@ def note(request: PushRequest) -> dict[str, Any]:
     key = rules.key(keys.value_of(rules.KEY, told, request.jobtype, args, kwargs))
     if key is None:
         return {}
-    if request.encrypt or _is_hidden(request.jobtype, told):
+    if keys.is_hidden(request, told):
         key = keyed.digest("fairness", key)
     share = request.options.get(rules.WEIGHT)
     if callable(share):
@@ -47,9 +47,3 @@ def check_signature(jobtype: str, function: Signature, options: Mapping[str, Any
             f"{rules.KEY}={told!r} names no argument of {jobtype}; "
             f"it has {', '.join(parameters) or 'none'}"
         )
-
-
-def _is_hidden(jobtype: str, told: Any) -> bool:
-    """Tell whether pages hide the argument that is named, so that its value may not be the key."""
-    hiding = redaction.rules_of(jobtype)
-    return hiding.everything or (isinstance(told, str) and hiding.word_for(told) is not None)

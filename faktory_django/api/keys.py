@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from faktory_django import registry
+from faktory_django import redaction, registry
 from faktory_django.errors import InvalidOption
 
 from . import options as checks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from .requests import PushRequest
 
     Key = str | Sequence[str] | Callable[..., Any]
 
@@ -42,3 +44,11 @@ def value_of(
             )
     values = [bound.arguments[name] for name in names]
     return values[0] if isinstance(key, str) else values
+
+
+def is_hidden(request: PushRequest, key: Key) -> bool:
+    """Return whether the value of a key may not lie readable: it is encrypted, or pages hide it."""
+    if request.encrypt:
+        return True
+    hiding = redaction.rules_of(request.jobtype)
+    return hiding.everything or (isinstance(key, str) and hiding.word_for(key) is not None)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
-from faktory_django import encryption, redaction
+from faktory_django import keyed
 from faktory_django.features import limits
 from faktory_django.features.limits import MARK
 
-from .keys import value_of
+from .keys import is_hidden, value_of
 from .limits import listed
 
 if TYPE_CHECKING:
@@ -39,24 +38,14 @@ def _key(one: Limit | Rate, request: PushRequest) -> str | None:
     if one.key is None:
         return limits.check_key(name)
     value = value_of("the key of a limit", one.key, request.jobtype, request.args, request.kwargs)
-    if callable(one.key):
-        if value is None:
-            return None
-        return limits.check_key(f"{name} {_shown(value, request)}")
-    return limits.check_key(f"{name} {one.key}={_shown(value, request, one.key)}")
+    if callable(one.key) and value is None:
+        return None
+    shown = _shown(value, hidden=is_hidden(request, one.key))
+    return limits.check_key(f"{name} {shown}" if callable(one.key) else f"{name} {one.key}={shown}")
 
 
-def _shown(value: Any, request: PushRequest, parameter: str = "") -> str:
+def _shown(value: Any, *, hidden: bool) -> str:
     text = str(value)
-    if request.encrypt:
-        return encryption.hidden(text)
-    rules = redaction.rules_of(request.jobtype)
-    if rules.everything or (parameter and rules.word_for(parameter) is not None):
-        return _hash(text)
-    if len(text) > MAX_VALUE or not text.isprintable() or not text:
-        return _hash(text)
+    if hidden or not text or len(text) > MAX_VALUE or not text.isprintable():
+        return f"#{keyed.hexdigest('limit', text)}"
     return text
-
-
-def _hash(text: str) -> str:
-    return f"#{blake2b(text.encode('utf-8', 'replace'), digest_size=16).hexdigest()}"
