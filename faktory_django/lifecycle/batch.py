@@ -13,6 +13,7 @@ from faktory_django.errors import UnknownBatch
 from faktory_django.features import batches
 
 from .connection import execute
+from .places import anywhere
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,8 +100,17 @@ WHERE b.bid = ANY(%(bids)b::text[])
 ORDER BY b.id
 """
 
+# What goes with the batches of a CTE `gone`, and how many these are.
+_WITH_THEM: Final = """failing AS (
+    DELETE FROM faktory_django_batchfailure f USING gone g WHERE f.bid = g.bid
+), results AS (
+    DELETE FROM faktory_django_batchresult r USING gone g WHERE r.bid = g.bid
+)
+SELECT count(*)
+FROM gone
+"""
 # Those that nobody commits. A parent waits for them no longer; their jobs run all the same.
-FORGET: Final = """
+FORGET: Final = f"""
 WITH old AS MATERIALIZED (
     SELECT b.id
     FROM faktory_django_batch b
@@ -119,14 +129,7 @@ WITH old AS MATERIALIZED (
     FROM gone g
     WHERE g.parent_bid <> ''
     GROUP BY g.parent_bid
-), failing AS (
-    DELETE FROM faktory_django_batchfailure f USING gone g WHERE f.bid = g.bid
-), results AS (
-    DELETE FROM faktory_django_batchresult r USING gone g WHERE r.bid = g.bid
-)
-SELECT count(*)
-FROM gone
-"""
+), {_WITH_THEM}"""
 # Those that were opened again, by somebody who has died: their callbacks may follow.
 CLOSE: Final = """
 WITH old AS MATERIALIZED (
@@ -149,7 +152,7 @@ SELECT count(*)
 FROM closed
 """
 # Those that have ended, and those of which no job is left anywhere.
-TRIM: Final = """
+TRIM: Final = f"""
 WITH old AS MATERIALIZED (
     SELECT b.id
     FROM faktory_django_batch b
@@ -158,19 +161,7 @@ WITH old AS MATERIALIZED (
     AND b.opens = 0
     AND (
         b.success_st = '2' OR b.cancelled_at IS NOT NULL OR NOT (
-            EXISTS (
-                SELECT FROM faktory_django_job j
-                WHERE j.traits ->> 'bid' = b.bid AND j.traits ? 'bid'
-            ) OR EXISTS (
-                SELECT FROM faktory_django_scheduledjob j
-                WHERE j.traits ->> 'bid' = b.bid AND j.traits ? 'bid'
-            ) OR EXISTS (
-                SELECT FROM faktory_django_retryjob j
-                WHERE j.traits ->> 'bid' = b.bid AND j.traits ? 'bid'
-            ) OR EXISTS (
-                SELECT FROM faktory_django_deadjob j
-                WHERE j.traits ->> 'bid' = b.bid AND j.traits ? 'bid'
-            ) OR EXISTS (
+            {anywhere("e.traits ->> 'bid' = b.bid AND e.traits ? 'bid'")} OR EXISTS (
                 SELECT FROM faktory_django_batch c
                 WHERE c.parent_bid = b.bid AND c.parent_bid <> ''
             )
@@ -183,14 +174,7 @@ WITH old AS MATERIALIZED (
     DELETE FROM faktory_django_batch b
     WHERE b.id = ANY(ARRAY(SELECT id FROM old))
     RETURNING b.bid
-), failing AS (
-    DELETE FROM faktory_django_batchfailure f USING gone g WHERE f.bid = g.bid
-), results AS (
-    DELETE FROM faktory_django_batchresult r USING gone g WHERE r.bid = g.bid
-)
-SELECT count(*)
-FROM gone
-"""
+), {_WITH_THEM}"""
 
 
 class Status(NamedTuple):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from faktory_django.errors import ReservationLost
 
 from .connection import execute
+from .places import anywhere
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,17 +44,9 @@ SET jobtype = excluded.jobtype, created = excluded.created, cursor = excluded.cu
 RETURNING 1
 """
 # A page of rows in the order of jids. What is dead may come back, and goes on then.
-TRIM: Final = """
+TRIM: Final = f"""
 WITH looked AS MATERIALIZED (
-    SELECT c.jid, EXISTS (
-        SELECT FROM faktory_django_job j WHERE j.jid = c.jid
-    ) OR EXISTS (
-        SELECT FROM faktory_django_retryjob r WHERE r.jid = c.jid
-    ) OR EXISTS (
-        SELECT FROM faktory_django_scheduledjob s WHERE s.jid = c.jid
-    ) OR EXISTS (
-        SELECT FROM faktory_django_deadjob d WHERE d.jid = c.jid
-    ) AS lives
+    SELECT c.jid, {anywhere("e.jid = c.jid")} AS lives
     FROM faktory_django_cursor c
     WHERE c.jid > %(after)s
     ORDER BY c.jid

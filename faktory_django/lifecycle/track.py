@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from faktory_django.features import tracking
 
 from .connection import database, execute
+from .places import LIVING, anywhere
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,15 +56,12 @@ SET percent = coalesce(EXCLUDED.percent, t.percent),
 """
 
 # What clients of the wire say, of jobs that there are: nobody fills the table with others.
-SET: Final = """
+SET: Final = f"""
 INSERT INTO faktory_django_track AS t (jid, percent, description, updated_at)
 SELECT g.jid, g.percent, g.description, clock_timestamp()
 FROM unnest(%(jids)b::text[], %(percents)b::smallint[], %(texts)b::text[])
     AS g(jid, percent, description)
-WHERE EXISTS (SELECT FROM faktory_django_job j WHERE j.jid = g.jid)
-OR EXISTS (SELECT FROM faktory_django_track k WHERE k.jid = g.jid)
-OR EXISTS (SELECT FROM faktory_django_retryjob r WHERE r.jid = g.jid)
-OR EXISTS (SELECT FROM faktory_django_scheduledjob s WHERE s.jid = g.jid)
+WHERE {anywhere("e.jid = g.jid", tables=(*LIVING, "faktory_django_track"))}
 ORDER BY g.jid
 ON CONFLICT (jid) DO UPDATE
 SET percent = coalesce(EXCLUDED.percent, t.percent),
@@ -136,15 +134,9 @@ ORDER BY g.nr
 PLACES: Final = {1: "working", 2: "waiting", 3: "retries", 4: "scheduled", 5: "dead", None: None}
 
 # A page of rows in the order of jids. What is dead has ended, but may come back.
-TRIM: Final = """
+TRIM: Final = f"""
 WITH looked AS MATERIALIZED (
-    SELECT t.jid, t.ended_at, EXISTS (
-        SELECT FROM faktory_django_job j WHERE j.jid = t.jid
-    ) OR EXISTS (
-        SELECT FROM faktory_django_retryjob r WHERE r.jid = t.jid
-    ) OR EXISTS (
-        SELECT FROM faktory_django_scheduledjob s WHERE s.jid = t.jid
-    ) AS lives
+    SELECT t.jid, t.ended_at, {anywhere("e.jid = t.jid", tables=LIVING)} AS lives
     FROM faktory_django_track t
     WHERE t.jid > %(after)s
     ORDER BY t.jid
