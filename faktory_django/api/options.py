@@ -17,7 +17,7 @@ from faktory_django.errors import (
     InvalidQueueName,
     InvalidTime,
 )
-from faktory_django.features import expiry, fairness, history, unique
+from faktory_django.features import expiry, fairness, history, periods, unique
 
 from . import limits
 from .joining import Membership
@@ -228,11 +228,11 @@ PUSH_OPTIONS: Final[Mapping[str, Callable[[Any], None]]] = {
     "history": _history,
     "keep_result": _flag("keep_result"),
     "using": _using,
-    unique.FOR: _period(unique.FOR, unique.MAX_SECONDS),
+    unique.FOR: _period(unique.FOR, periods.MAX_SECONDS),
     unique.UNTIL: _one_of(unique.UNTIL, unique.ENDS),
     unique.KEY: _key(unique.KEY),
     unique.ON_DUPLICATE: _one_of(unique.ON_DUPLICATE, unique.WAYS),
-    expiry.IN: _period(expiry.IN, expiry.MAX_SECONDS),
+    expiry.IN: _period(expiry.IN, periods.MAX_SECONDS),
     expiry.AT: _moment,
     "fairness_key": _fairness_key,
     "fairness_weight": _fairness_weight,

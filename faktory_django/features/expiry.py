@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from faktory_django.errors import InvalidOption
 
+from . import periods
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 AT: Final = "expires_at"
 IN: Final = "expires_in"
 
-MAX_SECONDS: Final = 3_650 * 86_400
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
 # What features are told of it, and how it ended for those who track it.
@@ -33,7 +34,7 @@ def traits(custom: Mapping[str, Any], pushed: Pushed) -> dict[str, Any]:
     if (at := custom.get(AT)) is not None:
         found[AT] = _instant(at)
     if (seconds := custom.get(IN)) is not None:
-        found[IN] = _seconds(seconds)
+        found[IN] = periods.seconds(IN, seconds)
     return found
 
 
@@ -53,12 +54,3 @@ def _instant(value: object) -> float:
             f"got {value!r:.100}"
         ) from None
     return when.timestamp()
-
-
-def _seconds(value: object) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < value <= MAX_SECONDS:  # type: ignore[operator]
-        raise InvalidOption(
-            f"{IN} must be more than 0 and at most {MAX_SECONDS} seconds, got {value!r:.100}"
-        )
-    return value  # type: ignore[return-value]

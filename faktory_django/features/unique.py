@@ -16,6 +16,8 @@ import msgspec
 from faktory_django import payload
 from faktory_django.errors import InvalidOption
 
+from . import periods
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,8 +29,6 @@ UNTIL: Final = "unique_until"
 KEY: Final = "unique_key"
 ON_DUPLICATE: Final = "on_duplicate"
 
-# Ten years: what is meant to be for ever belongs into a table of the application.
-MAX_SECONDS: Final = 3_650 * 86_400
 MAX_KEY: Final = 255
 
 SUCCESS: Final = "success"
@@ -54,7 +54,7 @@ def traits(custom: Mapping[str, Any], pushed: Pushed) -> dict[str, Any]:
     """Return what the store needs to know of a unique job. Raises InvalidOption."""
     if custom.get(FOR) is None:
         return {}
-    found: dict[str, Any] = {"key": _key(custom, pushed), "for": _seconds(custom[FOR])}
+    found: dict[str, Any] = {"key": _key(custom, pushed), "for": periods.seconds(FOR, custom[FOR])}
     if _one_of(UNTIL, custom.get(UNTIL), ENDS) == START:
         found["until"] = START
     if (way := _one_of(ON_DUPLICATE, custom.get(ON_DUPLICATE), WAYS)) != REFUSE:
@@ -112,15 +112,6 @@ def _hash(text: bytes) -> str:
 def _number(text: str) -> float | int:
     value = float(text)
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
-
-
-def _seconds(value: object) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < value <= MAX_SECONDS:  # type: ignore[operator]
-        raise InvalidOption(
-            f"{FOR} must be more than 0 and at most {MAX_SECONDS} seconds, got {value!r:.100}"
-        )
-    return value  # type: ignore[return-value]
 
 
 def _one_of(name: str, value: Any, known: tuple[str, ...]) -> str:
