@@ -52,6 +52,19 @@ CROSS JOIN LATERAL faktory_django_push_traits_v1(
 $$
 """
 
+# Pushes one of them, if there is one. Returns what has become of it: a callback that there is not,
+# or that is not let in, is not waited for.
+_PUSH_ONE_FUNCTION: Final = """
+CREATE OR REPLACE FUNCTION faktory_django_push_callback_v1(job jsonb)
+RETURNS text LANGUAGE sql AS $$
+SELECT CASE WHEN job IS NULL THEN '2'
+WHEN cardinality(
+    faktory_django_push_callbacks_v1(jsonb_build_array(job), NULL, NULL)
+) > 0 THEN '2'
+ELSE '1' END
+$$
+"""
+
 # Returns the batches that somebody else has locked: they are to be folded again.
 #
 # With fast nobody waits for the disk: a fold that is lost with the server leaves its deltas, and
@@ -74,7 +87,6 @@ DECLARE
     following jsonb;
     results text;
     unrun int;
-    refused text[];
 BEGIN
     IF fast THEN
         PERFORM set_config('synchronous_commit', 'off', true);
@@ -137,14 +149,7 @@ BEGIN
         END IF;
 
         IF b.cancelled_at IS NULL AND b.deaths > 0 AND b.dead_st = '' THEN
-            b.dead_st := '2';
-            IF b.dead IS NOT NULL THEN
-                refused := faktory_django_push_callbacks_v1(
-                    jsonb_build_array(b.dead), NULL, NULL);
-                IF cardinality(refused) = 0 THEN
-                    b.dead_st := '1';
-                END IF;
-            END IF;
+            b.dead_st := faktory_django_push_callback_v1(b.dead);
         END IF;
 
         IF b.cancelled_at IS NULL AND b.committed_at IS NOT NULL AND b.opens = 0 THEN
@@ -185,26 +190,12 @@ BEGIN
                         AND x.failure IS NULL;
                     END IF;
                     IF b.executed + unrun >= b.total THEN
-                        b.complete_st := '2';
-                        IF b.complete IS NOT NULL THEN
-                            refused := faktory_django_push_callbacks_v1(
-                                jsonb_build_array(b.complete), NULL, NULL);
-                            IF cardinality(refused) = 0 THEN
-                                b.complete_st := '1';
-                            END IF;
-                        END IF;
+                        b.complete_st := faktory_django_push_callback_v1(b.complete);
                     END IF;
                 END IF;
                 IF b.complete_st = '2' AND b.success_st = ''
                 AND b.done + b.discarded >= b.total AND b.children_success >= b.children THEN
-                    b.success_st := '2';
-                    IF b.success IS NOT NULL THEN
-                        refused := faktory_django_push_callbacks_v1(
-                            jsonb_build_array(b.success), NULL, NULL);
-                        IF cardinality(refused) = 0 THEN
-                            b.success_st := '1';
-                        END IF;
-                    END IF;
+                    b.success_st := faktory_django_push_callback_v1(b.success);
                 END IF;
             END IF;
         END IF;
@@ -238,7 +229,7 @@ BEGIN
 END
 $$
 """
-FUNCTIONS: Final = (_PUSH_FUNCTION, FOLD_FUNCTION)
+FUNCTIONS: Final = (_PUSH_FUNCTION, _PUSH_ONE_FUNCTION, FOLD_FUNCTION)
 
 FOLD: Final = "SELECT faktory_django_fold_batches_v1(%(bids)b::text[], %(fast)b)"
 # In the order of their ids: in an index that is emptied from its front.
