@@ -28,8 +28,7 @@ _CANCELLED: Final = """
 
 
 def _settled(key: str = "e.id") -> str:
-    text = settled("gone", outcome="'cancelled'", key=key)
-    return text.strip().replace("settled", "settled_off", 1)
+    return settled("gone", outcome="'cancelled'", key=key, name="settled_off").strip()
 
 
 CANCELLED: Final = _CANCELLED.format(settled=_settled())

@@ -44,18 +44,21 @@ def settled(
     failure: str = "e.failure",
     note: str = "NULL::jsonb",
     key: str = "e.id",
+    name: str = "settled",
 ) -> str:
-    """Return the CTE `settled` for the jobs of a CTE, whose rows are called e in what is given.
+    """Return a CTE for the jobs of another one, whose rows are called e in what is given.
 
     The statement has to read it, or it is not run. The CTE has the columns of a job; key is that of
     its job row, OF_A_SET where it has none.
     """
     return f"""
-settled AS MATERIALIZED (
+{name} AS MATERIALIZED (
     SELECT faktory_django_settle_v1(
         array_agg({key} ORDER BY e.id), array_agg(e.jid ORDER BY e.id),
         array_agg(e.queue ORDER BY e.id), array_agg(e.jobtype ORDER BY e.id),
-        array_agg(e.enqueued_at ORDER BY e.id), array_agg(e.body ORDER BY e.id),
+        array_agg(e.enqueued_at ORDER BY e.id),
+        -- large, and read of what is kept alone
+        array_agg(CASE WHEN e.traits ? 'keep' THEN e.body END ORDER BY e.id),
         array_agg({failure} ORDER BY e.id), array_agg(e.traits ORDER BY e.id),
         array_agg(({outcome})::text ORDER BY e.id), array_agg({note} ORDER BY e.id)
     )
