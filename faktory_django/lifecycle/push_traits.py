@@ -34,6 +34,7 @@ DECLARE
     entered_queues text[];
     holders text[];
     busy boolean[];
+    batched boolean;
     kept_out record;
 BEGIN
     -- a time that has come by the database's clock means now
@@ -44,13 +45,16 @@ BEGIN
     INTO due_ats
     FROM unnest(ats, delays) WITH ORDINALITY AS p(at, delay, nr);
     traits := faktory_django_expiry_v1(traits, due_ats, moment);
-    FOR kept_out IN SELECT * FROM faktory_django_refuse_batched_v1(traits) LOOP
-        stored[kept_out.nr] := false;
-        place := kept_out.nr - 1;
-        code := 'BATCH';
-        message := kept_out.message;
-        RETURN NEXT;
-    END LOOP;
+    batched := EXISTS (SELECT FROM unnest(traits) AS t(traits) WHERE t.traits ? 'bid');
+    IF batched THEN
+        FOR kept_out IN SELECT * FROM faktory_django_refuse_batched_v1(traits) LOOP
+            stored[kept_out.nr] := false;
+            place := kept_out.nr - 1;
+            code := 'BATCH';
+            message := kept_out.message;
+            RETURN NEXT;
+        END LOOP;
+    END IF;
     IF EXISTS (SELECT FROM unnest(traits) AS t(traits) WHERE t.traits ? 'unique') THEN
         -- the last that may refuse: no job that another feature has refused takes a lock
         SELECT l.holders, l.busy, l.taken
@@ -60,7 +64,9 @@ BEGIN
         traits := faktory_django_unique_plain_v1(traits);
     END IF;
     -- only those count in their batches that are let in
-    PERFORM faktory_django_join_batches_v1(traits, stored);
+    IF batched THEN
+        PERFORM faktory_django_join_batches_v1(traits, stored);
+    END IF;
 
     WITH given AS MATERIALIZED (
         SELECT p.*, CASE WHEN p.body ^@ '{{"created_at":' THEN p.body
