@@ -179,7 +179,7 @@ class Batch:
         """Give it and its children up; return how many jobs were discarded.
 
         What waits of it is discarded, no callback follows, and no parent waits for it. A job that
-        runs goes on, and its pushes into the batch are refused.
+        runs is asked to stop, and its pushes into the batch are refused.
         """
         from faktory_django.lifecycle.batch_cancel import cancel  # noqa: PLC0415
 
