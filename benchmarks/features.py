@@ -31,6 +31,7 @@ django.setup()
 from django.core.management import call_command
 from django.db import connection
 
+from benchmarks.store import backend_us
 from faktory_django import payload
 from faktory_django.features import traits
 from faktory_django.lifecycle.ack import LeaseAck, Tally
@@ -68,12 +69,6 @@ def pushes(count: int, kind: str) -> list[Push]:
         told = traits.traits_of(custom, traits.Pushed("t", "default", ARGS))
         found.append(Push("default", jid, "t", f"{head}{jid}{middle}{ARGS}{tail}", traits=told))
     return found
-
-
-def backend_us() -> float:
-    """Return the CPU time of our backend in microseconds."""
-    pid = connection.connection.info.backend_pid
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1_000
 
 
 @contextmanager

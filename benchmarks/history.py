@@ -31,6 +31,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
 
+from benchmarks.store import backend_us
 from faktory_django import payload
 from faktory_django.features import history
 from faktory_django.lifecycle import partitions
@@ -58,12 +59,6 @@ KINDS = {
     "history with arguments": ('{"keep":{"days":7,"args":true}}', True),
     "history with a result of 100 B": ('{"keep":{"days":7,"result":true}}', True),
 }
-
-
-def backend_us() -> float:
-    """Return the CPU time of our backend in microseconds."""
-    pid = connection.connection.info.backend_pid
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1_000
 
 
 def wal_bytes() -> int:
