@@ -20,6 +20,7 @@ from typing import Final
 #
 # The lane of fair jobs (lanes.FAIR_RANK) and that of the plain ones of priority 0 take turns, by
 # chance: neither keeps the other from running.
+#
 # In a throttled queue each job has a lease of its own that names the queue: those that stand are
 # the permits in use, counted while the throttle's row is locked. So a permit comes back with its
 # lease, however that ends. Somebody else is at the row: the queue is passed over, and contended
