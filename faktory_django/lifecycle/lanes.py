@@ -87,7 +87,7 @@ RETURNED: Final = _into_lanes("back", rank="2 * e.priority + 1", pos=_FRESH, ord
 # Where features put jobs that have just entered their queues, or whose turn is first (front).
 PLACE_FUNCTION: Final = f"""
 CREATE OR REPLACE FUNCTION faktory_django_place_v1(ids bigint[], front boolean)
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     limited bigint[];
 BEGIN

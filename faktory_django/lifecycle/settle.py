@@ -81,15 +81,13 @@ BEGIN
     WITH gone AS (
         DELETE FROM faktory_django_job j
         WHERE j.id = ANY(ended_ids)
-        RETURNING j.*
-    ), noted AS MATERIALIZED (
-        SELECT g.*, n.note::jsonb AS note
-        FROM gone g
-        LEFT JOIN unnest(note_ids, note_texts) AS n(id, note) ON n.id = g.id
-    ), {settled("noted", outcome="'done'", note="e.note")}
+        RETURNING j.id, j.jid, j.queue, j.jobtype, j.enqueued_at, j.failure, j.traits,
+            CASE WHEN j.traits ? 'keep' THEN j.body END AS body,
+            note_texts[array_position(note_ids, j.id)]::jsonb AS note
+    ), {settled("gone", outcome="'done'", note="e.note")}
     SELECT count(*) + 0 * (SELECT count(*) FROM settled)
     INTO ended
-    FROM noted;
+    FROM gone;
     RETURN ended;
 END
 $$
