@@ -6,7 +6,7 @@ Plain jobs are passed over, without a look at the database.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from faktory_django.features import expiry, unique
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .fetch import Claimed
+
+
+# What traits hold, as text, that say something of the start: others are not read.
+_MARKS: Final = (f'"{expiry.AT}"', f'"until":"{unique.START}"', f'"until": "{unique.START}"')
 
 
 class Sorted(NamedTuple):
@@ -31,7 +35,7 @@ def sort_out(claimed: Sequence[Claimed], moment: float) -> Sorted:
     """Tell claimed jobs apart; moment is in Unix seconds of the database."""
     found = Sorted([], [], [])
     for job in claimed:
-        if job.traits is None:
+        if job.traits is None or not any(mark in job.traits for mark in _MARKS):
             found.to_run.append(job)
             continue
         traits = json.loads(job.traits)
