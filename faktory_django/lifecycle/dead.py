@@ -58,7 +58,7 @@ def push_on_dead(connection: BaseDatabaseWrapper, died: Iterable[Died]) -> None:
     push(pushes, using=connection.alias)
 
 
-# The oldest go first, a bounded number at a time.
+# The oldest go first, a bounded number at a time. There is one bound, where the index scan ends.
 PURGE: Final = f"""
 WITH newest AS (
     SELECT died_at, id
@@ -66,11 +66,16 @@ WITH newest AS (
     ORDER BY died_at DESC, id DESC
     OFFSET %(max_jobs)s
     LIMIT 1
+), last AS (
+    SELECT clock_timestamp() - %(max_days)s * interval '1 day' AS died_at, 0::bigint AS id
+    UNION ALL
+    SELECT died_at, id FROM newest
+    ORDER BY died_at DESC, id DESC
+    LIMIT 1
 ), old AS MATERIALIZED (
     SELECT id
     FROM faktory_django_deadjob d
-    WHERE d.died_at < clock_timestamp() - %(max_days)s * interval '1 day'
-    OR (d.died_at, d.id) <= (SELECT died_at, id FROM newest)
+    WHERE (d.died_at, d.id) <= (SELECT died_at, id FROM last)
     ORDER BY d.died_at, d.id
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED

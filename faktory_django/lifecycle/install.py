@@ -57,6 +57,15 @@ STORAGE: Final = {
     "faktory_django_batch": "fillfactor = 50",
     "faktory_django_process": "fillfactor = 50",
 }
+# Columns of rows that come and go within seconds. What ANALYZE saw there a minute ago, no job that
+# has turns say, is false by now and makes walks of look-ups by key; without it plans stay as they
+# are. The queues of ready entries are not among them: counts are estimated from those.
+UNANALYZED: Final = {
+    "faktory_django_ready": ("rank", "pos", "job_id", "fair_key"),
+    "faktory_django_lease": ("id", "wid", "claimed_at", "expires_at", "ids", "jid", "queue"),
+    "faktory_django_limitedjob": ("job_id", "key", "queue", "rank"),
+    "faktory_django_limitslot": ("key", "job_id"),
+}
 FUNCTIONS: Final = (
     WAKE_FUNCTION,
     FAIR_NOW_FUNCTION,
@@ -87,6 +96,12 @@ SELECT coalesce(array_to_string(reloptions, ', '), '')
 FROM pg_class
 WHERE oid = to_regclass(%s)
 """
+ANALYZED: Final = """
+SELECT attname
+FROM pg_attribute
+WHERE attrelid = to_regclass(%s) AND attname = ANY(%s) AND attstattarget IS DISTINCT FROM 0
+ORDER BY attnum
+"""
 APPLIED: Final = "SELECT name FROM django_migrations WHERE app = 'faktory_django' ORDER BY name"
 NAMES: Final = sorted(
     name for sql in FUNCTIONS for name in re.findall(r"CREATE OR REPLACE FUNCTION (\w+)", sql)
@@ -112,6 +127,10 @@ def install(connection: BaseDatabaseWrapper) -> None:
         present = execute(connection, OPTIONS_OF, [table])
         if present and present[0][0].replace("=", " = ") != options:
             execute(connection, f"ALTER TABLE {table} SET ({options})")
+    for table, columns in UNANALYZED.items():
+        if analyzed := execute(connection, ANALYZED, [table, list(columns)]):
+            changes = ", ".join(f"ALTER {column} SET STATISTICS 0" for (column,) in analyzed)
+            execute(connection, f"ALTER TABLE {table} {changes}")
 
 
 def check_database(connection: BaseDatabaseWrapper) -> None:

@@ -17,6 +17,7 @@ from faktory_django.lifecycle.fetch import Consumer
 from faktory_django.lifecycle.install import (
     FUNCTIONS,
     STORAGE,
+    UNANALYZED,
     check_database,
     install,
     unknown_migrations,
@@ -71,6 +72,20 @@ def test_tables_have_their_storage_options() -> None:
             table=table,
         )
         assert found == [(options.replace(" = ", "="),)]
+
+
+def test_what_comes_and_goes_is_not_analyzed() -> None:
+    sql("ALTER TABLE faktory_django_ready ALTER fair_key SET STATISTICS -1")
+
+    install(connection)
+
+    for table, columns in UNANALYZED.items():
+        found = sql(
+            "SELECT attname FROM pg_attribute"
+            " WHERE attrelid = to_regclass(%(table)s) AND attstattarget = 0 ORDER BY attnum",
+            table=table,
+        )
+        assert [name for (name,) in found] == list(columns)
 
 
 def test_lost_storage_options_come_back() -> None:
