@@ -16,7 +16,7 @@ demo: $(VENV)/.runtime
 	@$(RUN) manage.py demo $(ARGS)
 
 test: $(VENV)/.dev
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest -n logical --dist loadfile $(ARGS)
 
 bench: $(VENV)/.dev
 	$(RUN) -m benchmarks.run $(ARGS)

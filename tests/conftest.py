@@ -29,6 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts background jobs so, and what the tests start would be deaf to Ctrl-C.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if distributes(config):
+        return
     if "DATABASE_URL" not in os.environ:
         if all(is_a_unit(asked) for asked in config.args):
             return
@@ -36,6 +38,11 @@ def pytest_configure(config: pytest.Config) -> None:
         _server.start()
         os.environ["DATABASE_URL"] = _server.url
     settings.DATABASES["default"].update(environ.Env().db("DATABASE_URL"))
+
+
+def distributes(config: pytest.Config) -> bool:
+    """Tell whether this process hands the tests to others (pytest -n), each with its own server."""
+    return bool(config.getoption("numprocesses", None)) and not hasattr(config, "workerinput")
 
 
 def is_a_unit(asked: str) -> bool:

@@ -291,7 +291,7 @@ def note_dead(dead: dict[str, Any]) -> None:
     seen.append((dead["args"], dead["custom"]))
 
 
-@pytest.mark.parametrize("key", [KEY, OTHER])
+@pytest.mark.parametrize("key", [KEY, OTHER], ids=["a key kept", "a key gone"])
 def test_an_on_dead_hook_is_told_in_the_clear_what_the_store_has_as_a_token(
     give: Callable[..., None], key: str
 ) -> None:
