@@ -126,14 +126,15 @@ class Consumer:
 
     def took(self, rows: Sequence[tuple[Any, ...]], acks: Sequence[LeaseAck] = ()) -> Turn:
         """Take note of what a turn brought, and return it."""
-        counts, moment, sweep_ms, registered, _, contended = rows[-1][10:]
-        jobs = [Claimed._make((*row[:10], row[14])) for row in rows[:-1]]
-        for job in jobs:
-            # the last of a lane stays; what a sweep finds sets the watermark back to it
-            self.watermarks[job.queue, job.rank] = job.pos
-        for queue in {job.queue for job in jobs if job.rank == FAIR_RANK}:
-            now, pos = self.clock(), self.watermarks[queue, FAIR_RANK]
-            self.trails[queue] = self.trails.get(queue, Trail(now, pos, pos)).after(now, pos)
+        counts, moment, sweep_ms, registered, contended = rows[-1][11:]
+        jobs = [Claimed._make(row[:11]) for row in rows[:-1]]
+        # the last of a lane stays; what a sweep finds sets the watermark back to it
+        lanes = {(job.queue, job.rank): job.pos for job in jobs}
+        self.watermarks.update(lanes)
+        for (queue, rank), pos in lanes.items():
+            if rank == FAIR_RANK:
+                now = self.clock()
+                self.trails[queue] = self.trails.get(queue, Trail(now, pos, pos)).after(now, pos)
         if sweep_ms is not None:
             self.next_sweep = self.clock() + 9 * sweep_ms / 1000
         if self.listens:

@@ -34,6 +34,9 @@ class Sorted(NamedTuple):
 def sort_out(claimed: Sequence[Claimed], moment: float) -> Sorted:
     """Tell claimed jobs apart; moment is in Unix seconds of the database."""
     found = Sorted([], [], [])
+    if all(job.traits is None for job in claimed):
+        found.to_run.extend(claimed)
+        return found
     for job in claimed:
         if job.traits is None or not any(mark in job.traits for mark in _MARKS):
             found.to_run.append(job)

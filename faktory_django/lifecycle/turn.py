@@ -311,8 +311,14 @@ END
 $$
 """
 
-TURN: Final = """
-SELECT * FROM faktory_django_turn_v1(
+# Of a job first, then of the turn.
+_COLUMNS: Final = """
+SELECT id, lease, queue, rank, pos, crashes, enqueued, failure, body, traits, place,
+    acked, moment, sweep_ms, registered, contended
+"""
+TURN: Final = (
+    _COLUMNS
+    + """FROM faktory_django_turn_v1(
     %(leases)b::bigint[], %(ends)b::boolean[], %(counts)b::int[], %(ids)b::bigint[],
     %(counted_leases)b::int[], %(counted_queues)b::text[], %(counted_jobtypes)b::text[],
     %(dones)b::int[], %(waits)b::int[], %(runs)b::int[], %(buckets)b::int,
@@ -321,12 +327,15 @@ SELECT * FROM faktory_django_turn_v1(
     %(sweep)b, %(waiting)b, %(fast)b, NULL,
     %(traited)b::boolean[], %(note_ids)b::bigint[], %(notes)b::text[], %(startable)b::int)
 """
+)
 
 # For the wire: it acks by jid and registers for all who wait, so this only claims.
-CLAIM_EACH: Final = """
-SELECT * FROM faktory_django_turn_v1(
+CLAIM_EACH: Final = (
+    _COLUMNS
+    + """FROM faktory_django_turn_v1(
     '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', 0,
     %(holder)b::text, %(wanted)b::int, %(queues)b::text[],
     %(lane_queues)b::text[], %(lane_ranks)b::smallint[], %(lane_afters)b::bigint[],
     %(sweep)b, true, false, %(wids)b::text[], '{}', '{}', '{}', %(wanted)b::int)
 """
+)

@@ -12,7 +12,7 @@ import select
 import socket
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -242,12 +242,9 @@ class Fetcher:
         self._forget(acks)
         for ack in turn.lost:
             self._say_lost(ack)
-        claimed: dict[int, _Held] = {}
-        for job in turn.jobs:
-            if (held := claimed.get(job.lease)) is None:
-                held = claimed[job.lease] = _Held(0)
-            held.under_way += 1
-            held.traited |= job.traits is not None
+        sizes = Counter(job.lease for job in turn.jobs)
+        traited = {job.lease for job in turn.jobs if job.traits is not None}
+        claimed = {lease: _Held(n, traited=lease in traited) for lease, n in sizes.items()}
         if turn.lease is not None and turn.lease not in claimed:
             claimed[turn.lease] = _Held(0)  # all were discarded; the lease has to go
             self._dirty_since = time.monotonic()

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 def of_success(prepared: Prepared, waited: float, ran: float) -> str | None:
     """Return the note of a run that has returned; None when nothing is kept of the job."""
-    keep = history.keep_of(prepared.claimed.traits)
-    passes = batches.passes_result(prepared.claimed.traits)
+    if (traits := prepared.claimed.traits) is None:
+        return None
+    keep = history.keep_of(traits)
+    passes = batches.passes_result(traits)
     if keep is None and not passes:
         return None
     result = _result(prepared) if passes or (keep and keep.get("result")) else {}

@@ -243,7 +243,8 @@ def _perform(prepared: Prepared, waited: float, started: float, using: str) -> b
         return True
     finally:
         _current.reset(token)
-        _checkpoint.set(None)
+        if definition.iterable:
+            _checkpoint.set(None)
 
 
 async def arun(prepared: Prepared, using: str) -> None:
@@ -258,7 +259,8 @@ async def arun(prepared: Prepared, using: str) -> None:
         prepared.returned = await _handler(definition, is_async=True)(job)
     finally:
         _current.reset(token)  # async_to_sync hands the context to its caller
-        _checkpoint.set(None)
+        if definition.iterable:
+            _checkpoint.set(None)
 
 
 def _begun(

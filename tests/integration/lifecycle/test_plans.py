@@ -112,7 +112,7 @@ UNION ALL SELECT 'default', 10
 
 
 CALLS = (
-    *("SELECT * FROM faktory_django_turn_v1", "SELECT faktory_django_push_v1"),
+    *("SELECT id, lease, queue, rank, pos", "SELECT faktory_django_push_v1"),
     "SELECT faktory_django_place_fair_v1",
     "SELECT faktory_django_admit_v1",
 )
