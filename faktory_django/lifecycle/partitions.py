@@ -68,8 +68,10 @@ BEGIN
     LOOP
         CONTINUE WHEN to_regclass(format('%%I', parent || '_' || bucket)) IS NOT NULL;
         BEGIN
-            -- by ATTACH, which lets others read and write meanwhile
+            -- by ATTACH, which lets others read meanwhile; who writes waits, or a row that is on
+            -- its way to the rest would be refused there
             EXECUTE format(
+                'LOCK TABLE ONLY %%2$I IN SHARE ROW EXCLUSIVE MODE;'
                 'CREATE TABLE %%1$I (LIKE %%2$I INCLUDING DEFAULTS INCLUDING INDEXES);'
                 'ALTER TABLE %%2$I ATTACH PARTITION %%1$I FOR VALUES IN (%%3$s)',
                 parent || '_' || bucket, parent, bucket);

@@ -201,6 +201,34 @@ def test_a_reader_of_the_rest_puts_off_new_partitions(actor: Callable[[], Actor]
     assert upkeep(connection, FINISHED, [1]) == (3, 0, 0)
 
 
+def test_a_row_that_is_written_while_its_partition_is_made_goes_there(
+    actor: Callable[[], Actor],
+) -> None:
+    maker, writer = actor(), actor()
+    maker.begin()
+    assert maker.do(upkeep, connection, FINISHED, [7]) == (3, 0, 0)
+
+    writing = writer.start_blocked(keep, day(7))
+    maker.commit()
+
+    writing.result(15)
+    assert kept() == [("one", day(7))]
+
+
+def test_a_writer_who_has_not_committed_puts_off_new_partitions(
+    actor: Callable[[], Actor],
+) -> None:
+    writer = actor()
+    writer.begin()
+    writer.do(keep, day(1))
+
+    while_written = upkeep(connection, FINISHED, [1])
+    writer.rollback()
+
+    assert while_written == (0, 0, 0)
+    assert upkeep(connection, FINISHED, [1]) == (3, 0, 0)
+
+
 def test_two_who_do_the_upkeep_at_once_make_each_partition_once(
     actor: Callable[[], Actor],
 ) -> None:
