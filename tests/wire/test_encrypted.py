@@ -111,7 +111,7 @@ def in_node(folder: Path, expression: str, *arguments: str) -> Any:
 
 
 @pytest.mark.node
-@pytest.mark.parametrize("key", [KEY, OLD])
+@pytest.mark.parametrize("key", [KEY, OLD], ids=["newest key", "older key"])
 @pytest.mark.parametrize("size", [0, 1, 13, 14, 15, 16, 1_000])
 def test_node_reads_what_python_has_sealed(tmp_path: Path, key: str, size: int) -> None:
     sealed = {"args": [SECRET, "x" * size]}
