@@ -49,13 +49,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
         ([], {"TEST_FAKTORY": '{"POLL": 1}'}, 1, "settings.FAKTORY has no key 'POLL'; it knows"),
         (
             [],
-            {"DATABASE_URL": "sqlite:///nothing.sqlite3"},
+            {"DATABASE_URL": "sqlite:///:memory:"},
             1,
             "database 'default' must be PostgreSQL, it is sqlite",
         ),
         (
             ["--skip-checks"],
-            {"DATABASE_URL": "sqlite:///nothing.sqlite3"},
+            {"DATABASE_URL": "sqlite:///:memory:"},
             1,
             "CommandError: database 'default' must be PostgreSQL, it is sqlite",
         ),
