@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from . import cancel as cancelling
 from . import mutate
 from .connection import execute
+from .places import PLACES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +59,7 @@ WHERE j.traits ->> 'bid' = %(bid)s AND j.traits ? 'bid' AND j.id > %(after)s
 ORDER BY j.id
 LIMIT %(limit)s
 """
-JOBS: Final = {name: _OF.format(table=table) for name, table in mutate.PLACES.items()}
+JOBS: Final = {name: _OF.format(table=table) for name, table in PLACES.items()}
 RUNNING: Final = """
 SELECT j.jid
 FROM faktory_django_job j

@@ -16,7 +16,8 @@ from faktory_django.notify import CANCEL, CHANNEL
 from .cancelled import CANCELLED, CANCELLED_OF_SET
 from .connection import database, execute
 from .fail import Failing, fail
-from .mutate import ENTRIES, TABLES, TAKES
+from .mutate import ENTRIES, TAKES
+from .places import PLACES
 from .retry import Fate, Verdict
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ WITH {{take}}, {CANCELLED}
 SELECT jid
 FROM gone
 """
-TAKE: Final = {name: (_TAKE.format(table=TABLES[name]),) for name in SETS} | {
+TAKE: Final = {name: (_TAKE.format(table=PLACES[name]),) for name in SETS} | {
     "waiting": tuple(_TAKE_WAITING.format(take=take) for take in TAKES)
 }
 

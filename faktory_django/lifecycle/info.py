@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .connection import execute
+from .places import SETS
 from .stats import TOTALS
 
 if TYPE_CHECKING:
@@ -39,11 +40,6 @@ FROM (
 ORDER BY q.name
 """
 ESTIMATE: Final = "EXPLAIN (FORMAT JSON) SELECT FROM {source}"
-SETS: Final = {
-    "scheduled": "faktory_django_scheduledjob",
-    "retries": "faktory_django_retryjob",
-    "dead": "faktory_django_deadjob",
-}
 
 
 class Info(NamedTuple):

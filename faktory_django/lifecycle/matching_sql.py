@@ -6,8 +6,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from .lanes import FAIR_RANK, FIRST_RANK, LIMITED_RANK
-from .mutate import PLACES, TABLES
 from .partitions import FINISHED
+from .places import PLACES, SETS
 
 if TYPE_CHECKING:
     from faktory_django.search import Query, Term
@@ -170,7 +170,7 @@ def edge(target: str, query: Query, *, backwards: bool) -> str:
 
 def count(target: str, query: Query) -> str:
     """Return the statement that counts matches among some entries, and these."""
-    some = _SOME_WAITING if target == "waiting" else _SOME.format(table=TABLES[target])
+    some = _SOME_WAITING if target == "waiting" else _SOME.format(table=SETS[target])
     return _COUNT.format(some=some, conditions=_conditions(query))
 
 
@@ -193,7 +193,7 @@ def _window(target: str, backwards: bool, by_jid: bool, *, narrow: bool) -> str:
         columns = _COLUMNS_FINISHED if target == "finished" else _COLUMNS
         return _SET.format(
             at=at,
-            table=FINISHED if target == "finished" else TABLES[target],
+            table=FINISHED if target == "finished" else SETS[target],
             way="ASC" if ascending else "DESC",
             beyond=">" if ascending else "<",
             columns="" if narrow else columns.format(at=at, none=_NONE),

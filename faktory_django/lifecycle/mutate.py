@@ -20,21 +20,13 @@ from .dead import Buried, push_on_dead
 from .discarded import DISCARDED, DISCARDED_OF_SET
 from .lanes import FIRST_RANK, READIED
 from .limits import admit_placed
+from .places import PLACES, SETS
 from .settle import OF_A_SET, settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from django.db.backends.base.base import BaseDatabaseWrapper
-
-TABLES: Final = {
-    "scheduled": "faktory_django_scheduledjob",
-    "retries": "faktory_django_retryjob",
-    "dead": "faktory_django_deadjob",
-}
-
-# Where a job can be that is in nobody's hands.
-PLACES: Final = {**TABLES, "waiting": "faktory_django_job"}
 
 # Out of a set, into the table of jobs in queues.
 ENTERED: Final = """
@@ -84,14 +76,14 @@ WITH gone AS (
 SELECT count(*), (SELECT count(*) FROM settled)
 FROM gone
 """
-REQUEUE: Final = {name: _REQUEUE.format(table=table) for name, table in TABLES.items()}
+REQUEUE: Final = {name: _REQUEUE.format(table=table) for name, table in SETS.items()}
 # What was dead dies again: nothing more happens to it.
 KILL: Final = {
     name: _KILL.format(table=table, settled=_AGAIN if name == "dead" else _DEAD_OF_SET)
-    for name, table in TABLES.items()
+    for name, table in SETS.items()
 }
 DISCARD: Final = {
-    name: _DISCARD.format(table=table, discarded=DISCARDED_OF_SET) for name, table in TABLES.items()
+    name: _DISCARD.format(table=table, discarded=DISCARDED_OF_SET) for name, table in SETS.items()
 }
 
 # The ready entry is the proof that nobody has claimed the job. Its place is known, but for a job
@@ -178,7 +170,7 @@ AND (%(pattern)s::text IS NULL OR {_WHOLE} ~ %(pattern)s)
 ORDER BY s.id
 LIMIT %(limit)s
 """
-MATCHING: Final = {name: _MATCHING.replace("TABLE_OF_SET", table) for name, table in TABLES.items()}
+MATCHING: Final = {name: _MATCHING.replace("TABLE_OF_SET", table) for name, table in SETS.items()}
 LAST: Final = {name: f"SELECT coalesce(max(id), 0) FROM {table}" for name, table in PLACES.items()}
 PAGE: Final = 1_000
 

@@ -13,7 +13,8 @@ from faktory_django import encryption, payload
 from faktory_django.errors import EncryptionNotReady, UnreadableArguments
 
 from .connection import database, execute
-from .mutate import LAST, PLACES, TABLES
+from .mutate import LAST
+from .places import PLACES, SETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +53,7 @@ SELECT count(*)
 FROM changed
 """
 PAGE: Final = {name: _PAGE.replace("TABLE_OF_SET", table) for name, table in PLACES.items()}
-REPLACE: Final = {name: _REPLACE.replace("TABLE_OF_SET", table) for name, table in TABLES.items()}
+REPLACE: Final = {name: _REPLACE.replace("TABLE_OF_SET", table) for name, table in SETS.items()}
 
 
 class Row(NamedTuple):

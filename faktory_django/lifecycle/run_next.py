@@ -12,7 +12,8 @@ from django.db import transaction
 from .connection import database, execute
 from .lanes import FIRST_RANK, IN_FRONT
 from .limits import admit_placed
-from .mutate import AT_ITS_TURN, AT_PUSH, ENTERED, TABLES, WANTED
+from .mutate import AT_ITS_TURN, AT_PUSH, ENTERED, WANTED
+from .places import SETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ WITH {WANTED}, entered AS (
 SELECT count(*), (SELECT count(*) FROM woken)
 FROM readied
 """
-FROM_SET: Final = {name: _FROM_SET.format(table=table) for name, table in TABLES.items()}
+FROM_SET: Final = {name: _FROM_SET.format(table=table) for name, table in SETS.items()}
 # What is in front already stays where it is.
 _PLACES: Final = (
     AT_PUSH,

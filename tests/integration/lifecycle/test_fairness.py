@@ -14,7 +14,7 @@ import pytest
 from django.db import connection, transaction
 
 from faktory_django.features import fairness as rules
-from faktory_django.lifecycle import mutate, queues
+from faktory_django.lifecycle import mutate, places, queues
 from faktory_django.lifecycle.ack import LeaseAck
 from faktory_django.lifecycle.due import Promoter
 from faktory_django.lifecycle.fail import fail
@@ -304,7 +304,7 @@ def test_what_a_person_puts_back_takes_turns(target: str) -> None:
         push_of("a", 4)
         push_of("b", 1)
         fail(connection, [failing(job, kill=target == "dead") for job in claim(10)])
-    table = mutate.TABLES[target].removeprefix("faktory_django_")
+    table = places.SETS[target].removeprefix("faktory_django_")
 
     assert mutate.requeue(target, column(table, "id")) == 5
 

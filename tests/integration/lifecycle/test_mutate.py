@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from faktory_django import payload, registry
-from faktory_django.lifecycle import mutate
+from faktory_django.lifecycle import mutate, places
 from faktory_django.lifecycle.due import Promoter
 from faktory_django.lifecycle.fail import fail
 from faktory_django.lifecycle.fetch import Consumer
@@ -48,7 +48,7 @@ def put_in(target: str, *, priority: int = 0, jobtype: str = "noop") -> tuple[st
         (job,) = claim()
         fail(connection, [failing(job, kill=target == "dead")])
         end(ack_of(job, ends=True))
-    table = mutate.TABLES[target].removeprefix("faktory_django_")
+    table = places.SETS[target].removeprefix("faktory_django_")
     return jid, column(table, "id")[-1]
 
 

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 from faktory_django.lifecycle import fail as fail_module
-from faktory_django.lifecycle import mutate, queues, reservation, stats
+from faktory_django.lifecycle import mutate, places, queues, reservation, stats
 from faktory_django.lifecycle.ack import LeaseAck, Tally
 from faktory_django.lifecycle.cancel import cancel, sweep
 from faktory_django.lifecycle.due import Promoter
@@ -357,7 +357,7 @@ class Life(RuleBasedStateMachine):
         if not (there := self.at(where)):
             return
         chosen = data.draw(st.lists(st.sampled_from(there), min_size=1, unique_by=id))
-        table = mutate.TABLES[where].removeprefix("faktory_django_")
+        table = places.SETS[where].removeprefix("faktory_django_")
         ids = self.ids(table, chosen)
         verb: Callable[..., int] = getattr(mutate, act)
 
