@@ -63,9 +63,9 @@ def bid_of(traits: str | None) -> str | None:
     return found.get("bid") or found.get("callback")
 
 
-def passes_result(traits: str | None) -> bool:
+def passes_result(traits: str) -> bool:
     """Return whether the next step of a chain takes what a job with these traits returns."""
-    return traits is not None and '"step"' in traits and "step" in json.loads(traits)
+    return '"step"' in traits and "step" in json.loads(traits)
 
 
 def checked_bid(bid: object, key: str) -> str:

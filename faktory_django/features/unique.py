@@ -34,6 +34,8 @@ MAX_KEY: Final = 255
 SUCCESS: Final = "success"
 START: Final = "start"
 ENDS: Final = (SUCCESS, START)
+# In the trait of a job whose lock ends at the start.
+ENDS_AT: Final = "until"
 
 REFUSE: Final = "refuse"
 RAISE: Final = "raise"
@@ -56,7 +58,7 @@ def traits(custom: Mapping[str, Any], pushed: Pushed) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = {"key": _key(custom, pushed), "for": periods.seconds(FOR, custom[FOR])}
     if _one_of(UNTIL, custom.get(UNTIL), ENDS) == START:
-        found["until"] = START
+        found[ENDS_AT] = START
     if (way := _one_of(ON_DUPLICATE, custom.get(ON_DUPLICATE), WAYS)) != REFUSE:
         found["or"] = way
     return {"unique": found}
@@ -64,7 +66,7 @@ def traits(custom: Mapping[str, Any], pushed: Pushed) -> dict[str, Any]:
 
 def ends_at_start(traits: Mapping[str, Any]) -> bool:
     """Return whether the lock of a job ends when it starts."""
-    return bool(traits.get("unique", {}).get("until") == START)
+    return bool(traits.get("unique", {}).get(ENDS_AT) == START)
 
 
 def digest(args: str) -> str:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .fetch import Claimed
 
 
-# What traits hold, as text, that say something of the start: others are not read.
-_MARKS: Final = (f'"{expiry.AT}"', f'"until":"{unique.START}"', f'"until": "{unique.START}"')
+# Keys of traits that say something of the start, as text: traits without them are not read.
+_MARKS: Final = (f'"{expiry.AT}"', f'"{unique.ENDS_AT}"')
 
 
 class Sorted(NamedTuple):
@@ -34,9 +34,6 @@ class Sorted(NamedTuple):
 def sort_out(claimed: Sequence[Claimed], moment: float) -> Sorted:
     """Tell claimed jobs apart; moment is in Unix seconds of the database."""
     found = Sorted([], [], [])
-    if all(job.traits is None for job in claimed):
-        found.to_run.extend(claimed)
-        return found
     for job in claimed:
         if job.traits is None or not any(mark in job.traits for mark in _MARKS):
             found.to_run.append(job)
