@@ -385,6 +385,9 @@ def test_a_page_and_a_jid_are_read_by_indexes_alone(request: pytest.FixtureReque
     assert not [line for line in read_whole if "_209912" in line]
     assert "Merge Append" in page
     assert "Sort Key: s" not in page.partition("Merge Append")[2].partition("->")[2]
+    took = sql(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {history.LATEST}", jids=["a"])[0][0]
+    looked = (took if isinstance(took, list) else json.loads(took))[0]["Plan"]
+    assert looked["Shared Hit Blocks"] + looked["Shared Read Blocks"] < 100  # two a partition
 
 
 def test_attempts_and_lines_are_kept_for_as_long_as_the_settings_say(
